@@ -1,0 +1,1 @@
+//! A Kafka broker as a library: sockets, routes, one handler file per API, coordinators.

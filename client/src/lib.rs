@@ -1,0 +1,1 @@
+//! An async client of Kafka's wire protocol: metadata, produce, fetch, offsets, groups, admin.

@@ -1,0 +1,1 @@
+//! A partition's log in Kafka's file format: mapped segments, indexes, recovery.

@@ -1,0 +1,1 @@
+//! Tests that cross crates, and tests with other people's clients.

@@ -1,0 +1,1 @@
+//! Histories of what a pipeline sent and delivered, and the checks that judge them.
