@@ -1,1 +1,28 @@
 //! Kafka's wire protocol: bytes to requests, responses and record batches, and back. No sockets, files or tokio.
+//!
+//! The message structs come from the `kafka-protocol` crate, which is generated from Kafka's own schemas.
+//! Everything that reads bytes from outside returns typed errors, and checks a claimed length or count against
+//! the bytes that are really there before it allocates.
+
+pub mod batch;
+pub mod compression;
+pub mod frame;
+
+mod varint;
+
+pub use kafka_protocol::ResponseError as ErrorCode;
+pub use kafka_protocol::messages;
+pub use kafka_protocol::protocol::{StrBytes, VersionRange};
+
+pub use compression::Compression;
+
+/// The producer id of a batch that no idempotent producer wrote.
+pub const NO_PRODUCER_ID: i64 = -1;
+/// The producer epoch that goes with [`NO_PRODUCER_ID`].
+pub const NO_PRODUCER_EPOCH: i16 = -1;
+/// The base sequence that goes with [`NO_PRODUCER_ID`].
+pub const NO_SEQUENCE: i32 = -1;
+/// The timestamp of a record or batch that has none.
+pub const NO_TIMESTAMP: i64 = -1;
+/// The leader epoch that a client writes, and that stands where none is known.
+pub const NO_LEADER_EPOCH: i32 = -1;

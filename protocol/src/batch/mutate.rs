@@ -1,0 +1,45 @@
+//! The fields that the broker writes into a batch. Each function leaves bytes that are too short for a batch as they
+//! are; callers have parsed them.
+
+use super::header::{
+    ATTRIBUTES_AT, BASE_OFFSET_AT, CRC_AT, LEADER_EPOCH_AT, LOG_APPEND_TIME_FLAG, MAX_TIMESTAMP_AT,
+};
+
+/// Not under the CRC.
+pub fn set_base_offset(batch: &mut [u8], base_offset: i64) {
+    put(batch, BASE_OFFSET_AT, base_offset.to_be_bytes());
+}
+
+/// Not under the CRC.
+pub fn set_leader_epoch(batch: &mut [u8], leader_epoch: i32) {
+    put(batch, LEADER_EPOCH_AT, leader_epoch.to_be_bytes());
+}
+
+/// Marks the batch's timestamps as the broker's (`message.timestamp.type=LogAppendTime`), and recomputes the CRC.
+pub fn set_log_append_time(batch: &mut [u8], timestamp_ms: i64) {
+    if let Some(attributes) = batch.get(ATTRIBUTES_AT..).and_then(|tail| tail.first_chunk()) {
+        let attributes = i16::from_be_bytes(*attributes) | LOG_APPEND_TIME_FLAG;
+        put(batch, ATTRIBUTES_AT, attributes.to_be_bytes());
+    }
+    set_max_timestamp(batch, timestamp_ms);
+}
+
+/// Corrects the largest timestamp, and recomputes the CRC.
+pub fn set_max_timestamp(batch: &mut [u8], timestamp_ms: i64) {
+    put(batch, MAX_TIMESTAMP_AT, timestamp_ms.to_be_bytes());
+    seal(batch);
+}
+
+/// Writes the CRC of everything behind it.
+pub(super) fn seal(batch: &mut [u8]) {
+    if let Some(covered) = batch.get(ATTRIBUTES_AT..) {
+        let crc = crc32c::crc32c(covered);
+        put(batch, CRC_AT, crc.to_be_bytes());
+    }
+}
+
+pub(super) fn put<const N: usize>(batch: &mut [u8], at: usize, field: [u8; N]) {
+    if let Some(place) = batch.get_mut(at..at + N) {
+        place.copy_from_slice(&field);
+    }
+}
