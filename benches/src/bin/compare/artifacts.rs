@@ -1,0 +1,86 @@
+//! What is compared, built or fetched by its own build tool: `ottla` by cargo, kfake by go, Kafka by Maven.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::{fs, io};
+
+use thiserror::Error;
+
+/// Where everything that a run starts lies on disk.
+#[derive(Debug)]
+pub(crate) struct Artifacts {
+    pub(crate) ottla: PathBuf,
+    pub(crate) kfake: PathBuf,
+    /// Java's class path of Kafka and its tools.
+    pub(crate) kafka_class_path: String,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum BuildError {
+    #[error("cannot run `{program}`: {source}; install it, or leave its broker out with --against")]
+    Missing { program: &'static str, source: io::Error },
+    #[error("`{program}` failed in {} ({status}); its own message stands above", folder.display())]
+    Failed { program: &'static str, folder: PathBuf, status: ExitStatus },
+    #[error("cannot lay out the cargo target folder: {0}")]
+    TargetFolder(#[from] io::Error),
+}
+
+impl Artifacts {
+    /// Builds all three into the cargo target folder that this program runs from.
+    /// `ottla` overrides the binary to measure.
+    pub(crate) fn build(ottla: Option<PathBuf>) -> Result<Artifacts, BuildError> {
+        let profile_dir = profile_dir()?;
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let tools = profile_dir.join("compare-tools");
+
+        let ottla = match ottla {
+            Some(binary) => binary,
+            None => build_ottla(sources, &profile_dir)?,
+        };
+        let kfake = tools.join("kfake");
+        run("go", Command::new("go").args(["build", "-o"]).arg(&kfake).arg("."), &sources.join("kfake"))?;
+        let jars = tools.join("kafka");
+        copy_kafka_jars(&sources.join("kafka"), &jars)?;
+        Ok(Artifacts { ottla, kfake, kafka_class_path: format!("{}/*", jars.display()) })
+    }
+}
+
+fn profile_dir() -> io::Result<PathBuf> {
+    let this_program = std::env::current_exe()?;
+    Ok(this_program.parent().map(Path::to_path_buf).unwrap_or_default())
+}
+
+fn build_ottla(sources: &Path, profile_dir: &Path) -> Result<PathBuf, BuildError> {
+    let target_dir = profile_dir.parent().unwrap_or(profile_dir);
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", "ottla", "--target-dir"]).arg(target_dir);
+    run("cargo", &mut cargo, sources)?;
+    Ok(target_dir.join("release").join("ottla"))
+}
+
+/// The folder gets its name once it is whole, so that a run that was stopped leaves nothing that looks so.
+fn copy_kafka_jars(project: &Path, jars: &Path) -> Result<(), BuildError> {
+    if jars.exists() {
+        return Ok(());
+    }
+    let partial = jars.with_extension("partial");
+    let mut maven = Command::new("mvn");
+    maven.args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    maven.arg(format!("-DoutputDirectory={}", partial.display()));
+    run("mvn", &mut maven, project)?;
+    Ok(fs::rename(partial, jars)?)
+}
+
+fn run(program: &'static str, command: &mut Command, folder: &Path) -> Result<(), BuildError> {
+    // A report on stdout stays free of what build tools print.
+    let status = command
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(io::stderr())
+        .status()
+        .map_err(|source| BuildError::Missing { program, source })?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(BuildError::Failed { program, folder: folder.to_path_buf(), status })
+}

@@ -1,0 +1,133 @@
+//! The brokers that are compared: how each is started, and a running one.
+
+mod kafka;
+mod kfake;
+mod ottla;
+
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use thiserror::Error;
+use tokio::net::TcpStream;
+
+use crate::artifacts::Artifacts;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub(crate) enum Peer {
+    #[value(skip)]
+    Ottla,
+    Kafka,
+    Kfake,
+}
+
+/// A broker that has opened its port. Dropped, it is killed and its files are gone.
+#[derive(Debug)]
+pub(crate) struct RunningBroker {
+    pub(crate) peer: Peer,
+    pub(crate) address: SocketAddr,
+    /// From just before the process was made.
+    pub(crate) started_at: Instant,
+    pub(crate) start_to_open_port: Duration,
+    process: Child,
+    _folder: TempDir,
+}
+
+/// What a peer needs to know to start: its port, its data folder, and a folder for its other files.
+struct Site<'a> {
+    port: u16,
+    data_dir: PathBuf,
+    folder: &'a Path,
+}
+
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    #[error("cannot prepare {}: {source}", peer.name())]
+    Prepare { peer: Peer, source: io::Error },
+    #[error("{} stopped while it started ({status}): {log}", peer.name())]
+    Stopped { peer: Peer, status: ExitStatus, log: String },
+    #[error("{} has not opened its port within {START_TIMEOUT:?}: {log}", peer.name())]
+    Timeout { peer: Peer, log: String },
+}
+
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
+
+impl Peer {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Peer::Ottla => "Ottla",
+            Peer::Kafka => "Kafka 4.3.1",
+            Peer::Kfake => "kfake",
+        }
+    }
+
+    /// Starts the broker on a free port with an empty data folder.
+    pub(crate) async fn start(self, artifacts: &Artifacts) -> Result<RunningBroker, StartError> {
+        let prepare = |source| StartError::Prepare { peer: self, source };
+        let folder = tempfile::Builder::new().prefix("ottla-compare-").tempdir().map_err(prepare)?;
+        let port = free_port().map_err(prepare)?;
+        let site = Site { port, data_dir: folder.path().join("data"), folder: folder.path() };
+        let mut command = self.command(artifacts, &site).map_err(prepare)?;
+        let log_path = folder.path().join("broker.log");
+        let log = File::create(&log_path).map_err(prepare)?;
+        command.stdin(Stdio::null()).stdout(log.try_clone().map_err(prepare)?).stderr(log);
+
+        let started_at = Instant::now();
+        let process = command.spawn().map_err(prepare)?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let start_to_open_port = Duration::ZERO;
+        let mut broker =
+            RunningBroker { peer: self, address, started_at, start_to_open_port, process, _folder: folder };
+        broker.wait_for_port(&log_path).await?;
+        Ok(broker)
+    }
+
+    fn command(self, artifacts: &Artifacts, site: &Site<'_>) -> io::Result<Command> {
+        match self {
+            Peer::Ottla => Ok(ottla::command(artifacts, site)),
+            Peer::Kafka => kafka::command(artifacts, site),
+            Peer::Kfake => kfake::command(artifacts, site),
+        }
+    }
+}
+
+impl RunningBroker {
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    async fn wait_for_port(&mut self, log_path: &Path) -> Result<(), StartError> {
+        let log = || fs::read_to_string(log_path).unwrap_or_default();
+        let peer = self.peer;
+        loop {
+            if TcpStream::connect(self.address).await.is_ok() {
+                self.start_to_open_port = self.started_at.elapsed();
+                return Ok(());
+            }
+            if let Ok(Some(status)) = self.process.try_wait() {
+                return Err(StartError::Stopped { peer, status, log: log() });
+            }
+            if self.started_at.elapsed() > START_TIMEOUT {
+                return Err(StartError::Timeout { peer, log: log() });
+            }
+            tokio::time::sleep(POLL_INTERVAL).await;
+        }
+    }
+}
+
+impl Drop for RunningBroker {
+    fn drop(&mut self) {
+        // A broker that is gone already needs no killing, and there is nobody to tell of another error.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}

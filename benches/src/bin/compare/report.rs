@@ -1,0 +1,108 @@
+//! The figures, for a terminal, for a program, and for the README.
+
+use crate::figure::{Line, Verdict};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    /// One object a line.
+    Json,
+    Markdown,
+}
+
+impl Format {
+    pub(crate) fn render(self, lines: &[Line]) -> Result<String, serde_json::Error> {
+        match self {
+            Format::Text => Ok(text(lines)),
+            Format::Json => lines.iter().map(|line| Ok(serde_json::to_string(line)? + "\n")).collect(),
+            Format::Markdown => Ok(markdown(lines)),
+        }
+    }
+}
+
+fn text(lines: &[Line]) -> String {
+    let row = |[name, ottla, peer, peer_value, ratio, targets]: [&str; 6]| {
+        format!("{name:<56} {ottla:>16} {peer:>12} {peer_value:>16} {ratio:>9}  {targets}")
+            .trim_end()
+            .to_owned()
+            + "\n"
+    };
+    let mut report = row(["figure", "Ottla", "peer", "its value", "ratio", "target"]);
+    for line in lines {
+        let [ottla, peer_value] = [line.ottla, line.peer_value].map(|value| with_unit(value, line.unit));
+        report += &row([line.name, &ottla, line.peer, &peer_value, &ratio(line), &targets(&line.targets)]);
+    }
+    report
+}
+
+fn markdown(lines: &[Line]) -> String {
+    let mut report = "| | Ottla | peer | | ratio | target |\n|---|---:|---|---:|---:|---|\n".to_owned();
+    for line in lines {
+        let [ottla, peer_value] = [line.ottla, line.peer_value].map(|value| with_unit(value, line.unit));
+        let (name, peer) = (line.name, line.peer);
+        report += &format!(
+            "| {name} | {ottla} | {peer} | {peer_value} | {} | {} |\n",
+            ratio(line),
+            targets(&line.targets)
+        );
+    }
+    report
+}
+
+fn with_unit(value: Option<f64>, unit: &str) -> String {
+    match value {
+        Some(value) if value >= 1000.0 => format!("{value:.0} {unit}"),
+        Some(value) if value >= 10.0 => format!("{value:.1} {unit}"),
+        Some(value) => format!("{value:.2} {unit}"),
+        None => "fails".to_owned(),
+    }
+}
+
+fn ratio(line: &Line) -> String {
+    line.ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2} ×"))
+}
+
+fn targets(verdicts: &[Verdict]) -> String {
+    let each = verdicts.iter().map(|Verdict { target, met }| {
+        let word = if *met { "met" } else { "missed" };
+        format!("{target} {word}")
+    });
+    each.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line() -> Line {
+        Line {
+            name: "broker CPU to produce",
+            unit: "s",
+            ottla: Some(0.5),
+            peer: "kfake",
+            peer_value: Some(1.0),
+            ratio: Some(0.5),
+            targets: vec![Verdict { target: "≤ 0.8 ×".to_owned(), met: true }],
+        }
+    }
+
+    #[test]
+    fn a_figure_is_one_line_in_every_format() {
+        let markdown = Format::Markdown.render(&[line()]).unwrap();
+        assert_eq!(
+            markdown.lines().last(),
+            Some("| broker CPU to produce | 0.50 s | kfake | 1.00 s | 0.50 × | ≤ 0.8 × met |")
+        );
+        let json = Format::Json.render(&[line()]).unwrap();
+        let object: serde_json::Value = serde_json::from_str(json.trim_end()).unwrap();
+        assert_eq!((&object["ratio"], &object["targets"][0]["met"]), (&0.5.into(), &true.into()));
+        assert_eq!(Format::Text.render(&[line()]).unwrap().lines().count(), 2);
+    }
+
+    #[test]
+    fn what_a_peer_cannot_do_is_said() {
+        let failing = Line { peer_value: None, ratio: None, ..line() };
+        let text = Format::Text.render(&[failing]).unwrap();
+        assert!(text.contains("fails"), "{text}");
+    }
+}
