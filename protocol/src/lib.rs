@@ -8,6 +8,11 @@ pub mod batch;
 pub mod compression;
 pub mod frame;
 
+mod error;
+mod request;
+mod response;
+mod shape;
+mod shapes;
 mod varint;
 
 pub use kafka_protocol::ResponseError as ErrorCode;
@@ -15,6 +20,12 @@ pub use kafka_protocol::messages;
 pub use kafka_protocol::protocol::{StrBytes, VersionRange};
 
 pub use compression::Compression;
+pub use error::{DecodeError, EncodeError};
+pub use frame::{FrameDecoder, FrameError};
+pub use request::{RequestHeader, decode_body, decode_header, encode_request};
+pub use response::{Encoded, decode_response, encode_response};
+pub use shape::{Fault, Malformed};
+pub use shapes::{Request, Shaped};
 
 /// The producer id of a batch that no idempotent producer wrote.
 pub const NO_PRODUCER_ID: i64 = -1;

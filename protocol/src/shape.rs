@@ -1,0 +1,271 @@
+//! Walks a message's raw bytes before they are decoded.
+//!
+//! The decoders of `kafka-protocol` reserve memory for as many elements as an array claims to have, so that a few
+//! lying bytes abort the process. The walk checks each claimed length and count against the bytes that are left; what
+//! passes it costs memory in proportion to the bytes that were really sent. [`crate::shapes`] has the layouts.
+
+use thiserror::Error;
+
+use crate::varint;
+
+/// The layout of a message in all its versions.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// From this version on lengths are varints and every structure ends with tagged fields (KIP-482).
+    pub(crate) flexible_from: i16,
+    pub(crate) fields: &'static [Field],
+}
+
+/// A field, and the versions and the tag that it has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field {
+    pub(crate) kind: Kind,
+    pub(crate) tag: Option<u32>,
+    from: i16,
+    until: i16,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Kind {
+    /// An integer, float, boolean or uuid of this many bytes.
+    Fixed(usize),
+    Str,
+    Bytes,
+    /// Bytes that hold record batches; [`walk`] reports where they are.
+    Records,
+    /// A structure in place.
+    Group(&'static [Field]),
+    /// A structure behind a byte that says whether it is there.
+    Nullable(&'static [Field]),
+    /// Structures.
+    Array(&'static [Field]),
+    /// Plain values.
+    List(&'static Field),
+}
+
+/// Where and why a walk ended before the end of the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("at byte {at_byte}: {fault}")]
+pub struct Malformed {
+    pub at_byte: usize,
+    pub fault: Fault,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Fault {
+    #[error("{needed_bytes} bytes are claimed or needed but {left_bytes} are left")]
+    Cut { needed_bytes: usize, left_bytes: usize },
+    #[error("an array claims {claimed} elements but {left_bytes} bytes are left")]
+    Count { claimed: usize, left_bytes: usize },
+    #[error("length {claimed} is negative and does not mean null")]
+    NegativeLength { claimed: i32 },
+    #[error("a varint is cut short or too long")]
+    Varint,
+    #[error("tagged field {tag} does not fill the {size_bytes} bytes that it claims")]
+    TagSize { tag: u32, size_bytes: usize },
+    #[error("{left_bytes} bytes are left behind the last field")]
+    Trailing { left_bytes: usize },
+}
+
+pub(crate) const BOOL: Field = Field::new(Kind::Fixed(1));
+pub(crate) const I8: Field = Field::new(Kind::Fixed(1));
+pub(crate) const I16: Field = Field::new(Kind::Fixed(2));
+pub(crate) const I32: Field = Field::new(Kind::Fixed(4));
+pub(crate) const I64: Field = Field::new(Kind::Fixed(8));
+pub(crate) const UUID: Field = Field::new(Kind::Fixed(16));
+pub(crate) const STR: Field = Field::new(Kind::Str);
+pub(crate) const BYTES: Field = Field::new(Kind::Bytes);
+pub(crate) const RECORDS: Field = Field::new(Kind::Records);
+
+pub(crate) const fn group(fields: &'static [Field]) -> Field {
+    Field::new(Kind::Group(fields))
+}
+
+pub(crate) const fn nullable(fields: &'static [Field]) -> Field {
+    Field::new(Kind::Nullable(fields))
+}
+
+pub(crate) const fn array(fields: &'static [Field]) -> Field {
+    Field::new(Kind::Array(fields))
+}
+
+pub(crate) const fn list(element: &'static Field) -> Field {
+    Field::new(Kind::List(element))
+}
+
+/// Checks that `body` is a message of this shape and nothing else. Calls `on_records` with the place of the length
+/// of each [`Kind::Records`] field, in order.
+pub(crate) fn walk(
+    shape: &Shape,
+    version: i16,
+    body: &[u8],
+    on_records: impl FnMut(usize),
+) -> Result<(), Malformed> {
+    let flexible = shape.is_flexible(version);
+    let mut walker = Walker { body, at: 0, end: body.len(), version, flexible, on_records };
+    match walker.fields(shape.fields).and_then(|()| walker.finish()) {
+        Ok(()) => Ok(()),
+        Err(fault) => Err(Malformed { at_byte: walker.at, fault }),
+    }
+}
+
+impl Shape {
+    pub(crate) fn is_flexible(&self, version: i16) -> bool {
+        version >= self.flexible_from
+    }
+}
+
+impl Field {
+    const fn new(kind: Kind) -> Self {
+        Self { kind, tag: None, from: 0, until: i16::MAX }
+    }
+
+    pub(crate) const fn from(self, version: i16) -> Self {
+        Self { from: version, ..self }
+    }
+
+    /// `version` is the last that has the field.
+    pub(crate) const fn until(self, version: i16) -> Self {
+        Self { until: version, ..self }
+    }
+
+    pub(crate) const fn tag(self, tag: u32) -> Self {
+        Self { tag: Some(tag), ..self }
+    }
+
+    pub(crate) fn is_in(&self, version: i16) -> bool {
+        (self.from..=self.until).contains(&version)
+    }
+}
+
+struct Walker<'a, F> {
+    body: &'a [u8],
+    at: usize,
+    /// The end of the body, or of the tagged field that the walk is in.
+    end: usize,
+    version: i16,
+    flexible: bool,
+    on_records: F,
+}
+
+impl<F: FnMut(usize)> Walker<'_, F> {
+    fn fields(&mut self, fields: &[Field]) -> Result<(), Fault> {
+        for field in fields.iter().filter(|field| field.tag.is_none()) {
+            if field.is_in(self.version) {
+                self.value(field.kind)?;
+            }
+        }
+        if self.flexible { self.tagged_fields(fields) } else { Ok(()) }
+    }
+
+    fn value(&mut self, kind: Kind) -> Result<(), Fault> {
+        match kind {
+            Kind::Fixed(size) => self.skip(size),
+            Kind::Str => self.string(),
+            Kind::Bytes => self.bytes(),
+            Kind::Records => {
+                (self.on_records)(self.at);
+                self.bytes()
+            }
+            Kind::Group(fields) => self.fields(fields),
+            Kind::Nullable(fields) => match self.take::<1>()? {
+                [1] => self.fields(fields),
+                _ => Ok(()),
+            },
+            Kind::Array(fields) => (0..self.count()?).try_for_each(|_| self.fields(fields)),
+            Kind::List(element) => (0..self.count()?).try_for_each(|_| self.value(element.kind)),
+        }
+    }
+
+    fn tagged_fields(&mut self, fields: &[Field]) -> Result<(), Fault> {
+        for _ in 0..self.varint()? {
+            let tag = self.varint()?;
+            let size_bytes = self.varint()? as usize;
+            let known = fields.iter().find(|field| field.tag == Some(tag) && field.is_in(self.version));
+            match known {
+                Some(field) => self.tagged_field(tag, field, size_bytes)?,
+                None => self.skip(size_bytes)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn tagged_field(&mut self, tag: u32, field: &Field, size_bytes: usize) -> Result<(), Fault> {
+        self.check_left(size_bytes)?;
+        let outer_end = std::mem::replace(&mut self.end, self.at + size_bytes);
+        self.value(field.kind)?;
+        if self.at != self.end {
+            return Err(Fault::TagSize { tag, size_bytes });
+        }
+        self.end = outer_end;
+        Ok(())
+    }
+
+    fn string(&mut self) -> Result<(), Fault> {
+        let length = if self.flexible {
+            self.compact_length()?
+        } else {
+            nullable_length(i32::from(i16::from_be_bytes(self.take()?)))?
+        };
+        self.skip(length)
+    }
+
+    fn bytes(&mut self) -> Result<(), Fault> {
+        let length = self.length()?;
+        self.skip(length)
+    }
+
+    /// The number of elements of an array, 0 if it is null. Every element takes a byte at least.
+    fn count(&mut self) -> Result<usize, Fault> {
+        let claimed = self.length()?;
+        let left_bytes = self.end - self.at;
+        if claimed > left_bytes { Err(Fault::Count { claimed, left_bytes }) } else { Ok(claimed) }
+    }
+
+    fn length(&mut self) -> Result<usize, Fault> {
+        if self.flexible { self.compact_length() } else { nullable_length(i32::from_be_bytes(self.take()?)) }
+    }
+
+    /// Compact lengths are one more than what they count; 0 is null.
+    fn compact_length(&mut self) -> Result<usize, Fault> {
+        Ok((self.varint()? as usize).saturating_sub(1))
+    }
+
+    fn varint(&mut self) -> Result<u32, Fault> {
+        let mut rest = &self.body[self.at..self.end];
+        let value = varint::take_u32(&mut rest).ok_or(Fault::Varint)?;
+        self.at = self.end - rest.len();
+        Ok(value)
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let left = &self.body[self.at..self.end];
+        let taken = left.first_chunk().ok_or(Fault::Cut { needed_bytes: N, left_bytes: left.len() })?;
+        self.at += N;
+        Ok(*taken)
+    }
+
+    fn skip(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.check_left(bytes)?;
+        self.at += bytes;
+        Ok(())
+    }
+
+    fn check_left(&self, needed_bytes: usize) -> Result<(), Fault> {
+        let left_bytes = self.end - self.at;
+        if needed_bytes > left_bytes { Err(Fault::Cut { needed_bytes, left_bytes }) } else { Ok(()) }
+    }
+
+    fn finish(&self) -> Result<(), Fault> {
+        let left_bytes = self.end - self.at;
+        if left_bytes > 0 { Err(Fault::Trailing { left_bytes }) } else { Ok(()) }
+    }
+}
+
+/// Length −1 is null, which takes no bytes.
+fn nullable_length(claimed: i32) -> Result<usize, Fault> {
+    match claimed {
+        -1 => Ok(0),
+        _ => usize::try_from(claimed).map_err(|_| Fault::NegativeLength { claimed }),
+    }
+}
