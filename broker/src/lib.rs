@@ -1,1 +1,26 @@
 //! A Kafka broker as a library: sockets, routes, one handler file per API, coordinators.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = ottla_broker::Broker::start(ottla_broker::Config::ephemeral()).await?;
+//! let bootstrap_servers = broker.bootstrap_servers();
+//! // … any Kafka client …
+//! # Ok(()) }
+//! ```
+//!
+//! The way of a request: [`listener`] → `server` → `connection` → `routes` → `handlers`.
+
+mod broker;
+mod clock;
+pub mod config;
+mod connection;
+mod context;
+mod handlers;
+pub mod listener;
+mod routes;
+mod server;
+mod state;
+
+pub use broker::{Broker, StartError};
+pub use clock::Clock;
+pub use config::Config;

@@ -1,0 +1,71 @@
+//! The handle on a running broker.
+
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::config::Config;
+use crate::listener::{BindError, Endpoint, Listener};
+use crate::server::Server;
+use crate::state::BrokerState;
+
+/// A running broker. Dropped, it is gone: its port is closed, and a temporary data directory is removed.
+pub struct Broker {
+    state: Arc<BrokerState>,
+    advertised: Vec<Arc<Endpoint>>,
+    /// Accepts, connections and background work; they end with this set.
+    tasks: JoinSet<()>,
+}
+
+/// Why a broker cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    #[error("{advertised} advertised.listeners for {listeners} listeners: give one for each, or none")]
+    AdvertisedCount { listeners: usize, advertised: usize },
+}
+
+impl Broker {
+    /// Starts a broker on the current tokio runtime. It serves when this returns.
+    pub async fn start(config: Config) -> Result<Broker, StartError> {
+        let listeners = bind(&config).await?;
+        let max_connections = usize::try_from(config.settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
+        let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
+        let state = Arc::new(BrokerState::new(config));
+        let mut tasks = JoinSet::new();
+        let mut advertised = Vec::new();
+        for listener in listeners {
+            for socket in listener.sockets {
+                let (advertised, broker) = (listener.advertised.clone(), state.clone());
+                tasks.spawn(Server { socket, advertised, broker, permits: permits.clone() }.run());
+            }
+            advertised.push(listener.advertised);
+        }
+        Ok(Broker { state, advertised, tasks })
+    }
+
+    /// What clients connect to: `host:port`, one for each listener, separated by commas.
+    pub fn bootstrap_servers(&self) -> String {
+        self.advertised.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// Ends connections and background work, then closes the logs, so that the next start has nothing to recover.
+    pub async fn shutdown(mut self) {
+        self.tasks.shutdown().await;
+    }
+}
+
+async fn bind(config: &Config) -> Result<Vec<Listener>, StartError> {
+    let (listeners, advertised) = (&config.settings.listeners, &config.settings.advertised_listeners);
+    if !advertised.is_empty() && advertised.len() != listeners.len() {
+        return Err(StartError::AdvertisedCount { listeners: listeners.len(), advertised: advertised.len() });
+    }
+    let mut bound = Vec::with_capacity(listeners.len());
+    for (at, address) in listeners.iter().enumerate() {
+        bound.push(Listener::bind(address, advertised.get(at)).await?);
+    }
+    Ok(bound)
+}

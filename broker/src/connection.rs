@@ -1,0 +1,200 @@
+//! One client's connection: frames in, responses out, in the order of the requests.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use ottla_protocol::frame::{FrameDecoder, FrameError};
+use ottla_protocol::{DecodeError, RequestHeader, decode_header};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
+
+use crate::context::RequestContext;
+use crate::listener::Endpoint;
+use crate::routes::{self, Reply, ResponseFuture, ServeError};
+use crate::state::BrokerState;
+
+/// How many requests of one connection are served at a time; its later ones wait in the socket.
+const MAX_IN_FLIGHT: usize = 32;
+
+/// What one read asks the socket for. Large enough that a producer's usual batch takes few reads.
+const READ_BYTES: usize = 128 * 1024;
+
+/// A connection that has been silent for this long gives its read buffer back.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// Serves one client until it leaves or breaks the protocol.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    broker: Arc<BrokerState>,
+    client_address: IpAddr,
+    advertised: Arc<Endpoint>,
+    decoder: FrameDecoder,
+    read_buffer: BytesMut,
+    in_flight: VecDeque<InFlight>,
+    idle: IdleTimer,
+}
+
+/// Why a connection was closed from this side.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectionError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("the request header cannot be read: {0}")]
+    Header(#[from] DecodeError),
+    #[error("{0}")]
+    Serve(#[from] ServeError),
+    #[error("the client left in the middle of a request")]
+    CutShort,
+}
+
+/// A request in its place in the order.
+enum InFlight {
+    Running(ResponseFuture),
+    Done(Result<Reply, ServeError>),
+}
+
+enum Event {
+    /// The oldest request has its reply.
+    Replied(Reply),
+    Readable,
+    Idle,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, broker: Arc<BrokerState>, client_address: IpAddr, advertised: Arc<Endpoint>) -> Connection {
+        let max_frame_bytes = usize::try_from(broker.config.settings.socket_request_max_bytes).unwrap_or(0);
+        Connection {
+            stream,
+            broker,
+            client_address,
+            advertised,
+            decoder: FrameDecoder::new(max_frame_bytes),
+            read_buffer: BytesMut::new(),
+            in_flight: VecDeque::new(),
+            idle: IdleTimer::default(),
+        }
+    }
+
+    /// Returns when the client has left.
+    pub(crate) async fn run(mut self) -> Result<(), ConnectionError> {
+        loop {
+            self.start_requests()?;
+            match self.next_event().await? {
+                Event::Replied(Reply::Response(mut response)) => self.stream.write_all_buf(&mut response).await?,
+                Event::Replied(Reply::Nothing) => {}
+                Event::Readable => match self.read()? {
+                    Read::Some | Read::Nothing => {}
+                    Read::Closed if self.read_buffer.is_empty() => return Ok(()),
+                    Read::Closed => return Err(ConnectionError::CutShort),
+                },
+                Event::Idle => self.read_buffer = BytesMut::from(&self.read_buffer[..]),
+            }
+        }
+    }
+
+    async fn next_event(&mut self) -> Result<Event, ConnectionError> {
+        let Connection { stream, in_flight, idle, .. } = self;
+        let (replies, reads) = (!in_flight.is_empty(), in_flight.len() < MAX_IN_FLIGHT);
+        tokio::select! {
+            biased;
+            reply = poll_fn(|cx| poll_oldest(in_flight, cx)), if replies => Ok(Event::Replied(reply?)),
+            ready = stream.readable(), if reads => ready.map(|()| Event::Readable).map_err(ConnectionError::Io),
+            () = idle.passed() => Ok(Event::Idle),
+        }
+    }
+
+    fn read(&mut self) -> Result<Read, ConnectionError> {
+        if self.read_buffer.capacity() - self.read_buffer.len() < MIN_READ_BYTES {
+            self.read_buffer.reserve(READ_BYTES.saturating_sub(self.read_buffer.len()).max(MIN_READ_BYTES));
+        }
+        self.idle.touch();
+        match self.stream.try_read_buf(&mut self.read_buffer) {
+            Ok(0) => Ok(Read::Closed),
+            Ok(_) => Ok(Read::Some),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Starts every request that has wholly arrived, as far as there is room in flight.
+    fn start_requests(&mut self) -> Result<(), ConnectionError> {
+        while self.in_flight.len() < MAX_IN_FLIGHT && !self.read_buffer.is_empty() {
+            let Some(mut frame) = self.decoder.decode(&mut self.read_buffer)? else { break };
+            let header = decode_header(&mut frame)?;
+            let running = routes::dispatch(self.broker.clone(), self.context(&header), &header, frame)?;
+            self.in_flight.push_back(InFlight::Running(running));
+        }
+        Ok(())
+    }
+
+    fn context(&self, header: &RequestHeader) -> RequestContext {
+        RequestContext {
+            api_version: header.api_version,
+            client_id: header.client_id.clone(),
+            client_address: self.client_address,
+            advertised: self.advertised.clone(),
+        }
+    }
+}
+
+/// Lets every request go on, and takes the reply of the oldest one if it is there.
+fn poll_oldest(in_flight: &mut VecDeque<InFlight>, cx: &mut Context<'_>) -> Poll<Result<Reply, ServeError>> {
+    for request in in_flight.iter_mut() {
+        if let InFlight::Running(running) = request
+            && let Poll::Ready(result) = running.as_mut().poll(cx)
+        {
+            *request = InFlight::Done(result);
+        }
+    }
+    match in_flight.pop_front() {
+        Some(InFlight::Done(result)) => Poll::Ready(result),
+        Some(running) => {
+            in_flight.push_front(running);
+            Poll::Pending
+        }
+        None => Poll::Pending,
+    }
+}
+
+enum Read {
+    Some,
+    /// The socket was not readable after all.
+    Nothing,
+    Closed,
+}
+
+/// Tells when a connection has been silent for [`IDLE`]. Sleeps for good once it has told: an idle broker does not
+/// wake.
+#[derive(Default)]
+struct IdleTimer {
+    sleep: Option<Pin<Box<Sleep>>>,
+    touched: bool,
+}
+
+impl IdleTimer {
+    fn touch(&mut self) {
+        self.touched = true;
+        self.sleep.get_or_insert_with(|| Box::pin(sleep(IDLE)));
+    }
+
+    async fn passed(&mut self) {
+        let Some(running) = &mut self.sleep else { return std::future::pending().await };
+        running.as_mut().await;
+        // Moved on here rather than at every read, which would cost each request a turn of the timer wheel.
+        while std::mem::take(&mut self.touched) {
+            running.as_mut().reset(Instant::now() + IDLE);
+            running.as_mut().await;
+        }
+        self.sleep = None;
+    }
+}

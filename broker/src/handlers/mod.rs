@@ -1,0 +1,35 @@
+//! One file per API. Each opens with its contract: versions, behaviour, the KIPs behind it, and what is not done.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use ottla_protocol::{Request, VersionRange};
+
+use crate::context::RequestContext;
+use crate::state::BrokerState;
+
+pub(crate) mod api_versions;
+
+/// A request that the broker serves.
+///
+/// An error becomes the response's own error code, where the API's clients expect it.
+pub(crate) trait Handler: Request + Send + 'static {
+    /// The versions served; within the schema's, which [`crate::routes`] asserts at compile time.
+    const SERVED: VersionRange;
+
+    /// The lowest version that ApiVersions names; only Produce says less than it serves.
+    const ADVERTISED_MIN: i16 = Self::SERVED.min;
+
+    /// False for the requests whose sender waits for no response.
+    fn is_answered(&self) -> bool {
+        true
+    }
+
+    /// Serves the request. What stands before the first `.await` runs in the order in which a connection's
+    /// requests came; what follows may overlap with later requests of the same connection.
+    fn handle(
+        self,
+        broker: Arc<BrokerState>,
+        context: RequestContext,
+    ) -> impl Future<Output = Self::Response> + Send;
+}

@@ -1,0 +1,115 @@
+//! The one list of what this broker serves: registration, version check, dispatch and the ApiVersions answer.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_protocol::messages::ApiVersionsRequest;
+use ottla_protocol::{DecodeError, EncodeError, Encoded, RequestHeader, VersionRange, decode_body, encode_response};
+
+use crate::context::RequestContext;
+use crate::handlers::{Handler, api_versions};
+use crate::state::BrokerState;
+
+/// Every API this broker serves, in API-key order.
+pub(crate) static ROUTES: &[Route] = &[Route::to::<ApiVersionsRequest>()];
+
+const _: () = assert_sorted_by_key(ROUTES);
+
+/// One API: its key, the versions served, and the handler behind it.
+pub(crate) struct Route {
+    pub(crate) key: i16,
+    pub(crate) served: VersionRange,
+    /// What ApiVersions says is the lowest version; see [`Handler::ADVERTISED_MIN`].
+    pub(crate) advertised_min: i16,
+    serve: fn(Arc<BrokerState>, RequestContext, i32, Bytes) -> Result<ResponseFuture, DecodeError>,
+}
+
+/// A request that is being served.
+pub(crate) type ResponseFuture = Pin<Box<dyn Future<Output = Result<Reply, ServeError>> + Send>>;
+
+/// What goes back to the client.
+pub(crate) enum Reply {
+    Response(Encoded),
+    /// A Produce request with `acks=0` is not answered.
+    Nothing,
+}
+
+/// Why a request ends its connection, as Kafka does when it cannot answer in the API's own terms.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ServeError {
+    #[error("API key {0} is not served")]
+    UnknownApi(i16),
+    #[error("version {version} of API key {key} is not served, only {min} to {max}")]
+    UnsupportedVersion { key: i16, version: i16, min: i16, max: i16 },
+    #[error("the request cannot be read: {0}")]
+    Decode(#[from] DecodeError),
+    #[error("the response cannot be written: {0}")]
+    Encode(#[from] EncodeError),
+}
+
+impl Route {
+    const fn to<H: Handler>() -> Route {
+        const {
+            assert!(
+                H::VERSIONS.min <= H::SERVED.min && H::SERVED.max <= H::VERSIONS.max,
+                "the handler claims versions that its schema lacks"
+            );
+        }
+        Route { key: H::KEY, served: H::SERVED, advertised_min: H::ADVERTISED_MIN, serve: serve::<H> }
+    }
+
+    fn serves(&self, version: i16) -> bool {
+        (self.served.min..=self.served.max).contains(&version)
+    }
+}
+
+/// Starts the handler of a request. The future does its first part when it is first polled.
+pub(crate) fn dispatch(
+    broker: Arc<BrokerState>,
+    context: RequestContext,
+    header: &RequestHeader,
+    body: Bytes,
+) -> Result<ResponseFuture, ServeError> {
+    let key = header.api_key;
+    let route = ROUTES.binary_search_by_key(&key, |route| route.key);
+    let route = route.map(|at| &ROUTES[at]).map_err(|_| ServeError::UnknownApi(key))?;
+    if route.serves(header.api_version) {
+        return Ok((route.serve)(broker, context, header.correlation_id, body)?);
+    }
+    if key == ApiVersionsRequest::KEY {
+        // The one API that a client may ask in any version: it does not know ours yet (KIP-35).
+        let reply = encode_response(header.correlation_id, 0, &api_versions::unsupported_version())?;
+        return Ok(Box::pin(std::future::ready(Ok(Reply::Response(reply)))));
+    }
+    let VersionRange { min, max } = route.served;
+    Err(ServeError::UnsupportedVersion { key, version: header.api_version, min, max })
+}
+
+fn serve<H: Handler>(
+    broker: Arc<BrokerState>,
+    context: RequestContext,
+    correlation_id: i32,
+    body: Bytes,
+) -> Result<ResponseFuture, DecodeError> {
+    let version = context.api_version;
+    let request: H = decode_body(body, version)?;
+    let answered = request.is_answered();
+    Ok(Box::pin(async move {
+        let response = request.handle(broker, context).await;
+        if !answered {
+            return Ok(Reply::Nothing);
+        }
+        Ok(Reply::Response(encode_response(correlation_id, version, &response)?))
+    }))
+}
+
+/// Also forbids that an API is registered twice.
+const fn assert_sorted_by_key(routes: &[Route]) {
+    let mut at = 1;
+    while at < routes.len() {
+        assert!(routes[at - 1].key < routes[at].key, "ROUTES must be in API-key order, each key once");
+        at += 1;
+    }
+}
