@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
@@ -32,7 +31,8 @@ impl Broker {
     /// Starts a broker on the current tokio runtime. It serves when this returns.
     pub async fn start(config: Config) -> Result<Broker, StartError> {
         let listeners = bind(&config).await?;
-        let max_connections = usize::try_from(config.settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
+        let max_connections =
+            usize::try_from(config.settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
         let state = Arc::new(BrokerState::new(config));
         let mut tasks = JoinSet::new();

@@ -27,6 +27,9 @@ const MAX_IN_FLIGHT: usize = 32;
 /// What one read asks the socket for. Large enough that a producer's usual batch takes few reads.
 const READ_BYTES: usize = 128 * 1024;
 
+/// A read buffer with less room than this is given more before it is read into.
+const MIN_READ_BYTES: usize = 16 * 1024;
+
 /// A connection that has been silent for this long gives its read buffer back.
 const IDLE: Duration = Duration::from_secs(2);
 
@@ -71,7 +74,12 @@ enum Event {
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, broker: Arc<BrokerState>, client_address: IpAddr, advertised: Arc<Endpoint>) -> Connection {
+    pub(crate) fn new(
+        stream: TcpStream,
+        broker: Arc<BrokerState>,
+        client_address: IpAddr,
+        advertised: Arc<Endpoint>,
+    ) -> Connection {
         let max_frame_bytes = usize::try_from(broker.config.settings.socket_request_max_bytes).unwrap_or(0);
         Connection {
             stream,
@@ -90,7 +98,9 @@ impl Connection {
         loop {
             self.start_requests()?;
             match self.next_event().await? {
-                Event::Replied(Reply::Response(mut response)) => self.stream.write_all_buf(&mut response).await?,
+                Event::Replied(Reply::Response(mut response)) => {
+                    self.stream.write_all_buf(&mut response).await?
+                }
                 Event::Replied(Reply::Nothing) => {}
                 Event::Readable => match self.read()? {
                     Read::Some | Read::Nothing => {}

@@ -72,7 +72,10 @@ impl ConfigValue for Vec<ListenAddress> {
     /// A `CONTROLLER` listener, which Kafka's own server.properties has, is passed over: there is no controller.
     fn parse(text: &str) -> Option<Self> {
         let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
-        addresses.filter(|address| !address.starts_with("CONTROLLER://")).map(|address| address.parse().ok()).collect()
+        addresses
+            .filter(|address| !address.starts_with("CONTROLLER://"))
+            .map(|address| address.parse().ok())
+            .collect()
     }
 
     fn to_text(&self) -> Option<String> {
@@ -83,7 +86,9 @@ impl ConfigValue for Vec<ListenAddress> {
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    #[error("cannot listen on {address}: the address is in use. Stop the program that has it, or choose another port")]
+    #[error(
+        "cannot listen on {address}: the address is in use. Stop the program that has it, or choose another port"
+    )]
     InUse { address: String },
     #[error("cannot listen on {address}: {source}")]
     Io { address: String, source: io::Error },
@@ -105,7 +110,10 @@ impl Listener {
             io::ErrorKind::AddrInUse => BindError::InUse { address: address.to_string() },
             _ => BindError::Io { address: address.to_string(), source },
         })?;
-        let port = sockets.first().and_then(|socket| socket.local_addr().ok()).map_or(address.port, |addr| addr.port());
+        let port = sockets
+            .first()
+            .and_then(|socket| socket.local_addr().ok())
+            .map_or(address.port, |addr| addr.port());
         let advertised = match advertised {
             Some(advertised) if advertised.port != 0 => endpoint(&advertised.host, advertised.port),
             Some(advertised) => endpoint(&advertised.host, port),
@@ -143,7 +151,9 @@ async fn open_both(first: IpAddr, second: IpAddr, port: u16) -> io::Result<Vec<T
         draws += 1;
         let one = match TcpListener::bind((first, port)).await {
             Ok(socket) => socket,
-            Err(error) if is_missing_family(&error) => return Ok(vec![TcpListener::bind((second, port)).await?]),
+            Err(error) if is_missing_family(&error) => {
+                return Ok(vec![TcpListener::bind((second, port)).await?]);
+            }
             Err(error) => return Err(error),
         };
         match TcpListener::bind((second, one.local_addr()?.port())).await {
@@ -179,7 +189,9 @@ mod tests {
         ] {
             assert_eq!(text.parse(), Ok(ListenAddress { host: host.to_owned(), port }), "{text}");
         }
-        for text in ["", "localhost", "localhost:port", "SSL://localhost:9093", "::1:9092", "[::1:9092", "a:65536"] {
+        for text in
+            ["", "localhost", "localhost:port", "SSL://localhost:9093", "::1:9092", "[::1:9092", "a:65536"]
+        {
             assert_eq!(text.parse::<ListenAddress>(), Err(InvalidAddress(text.to_owned())));
         }
     }

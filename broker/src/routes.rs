@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::messages::ApiVersionsRequest;
-use ottla_protocol::{DecodeError, EncodeError, Encoded, RequestHeader, VersionRange, decode_body, encode_response};
+use ottla_protocol::{
+    DecodeError, EncodeError, Encoded, Request, RequestHeader, VersionRange, decode_body, encode_response,
+};
 
 use crate::context::RequestContext;
 use crate::handlers::{Handler, api_versions};

@@ -51,7 +51,8 @@ impl Server {
         if let Err(error) = stream.set_nodelay(true) {
             debug!("no TCP_NODELAY for {client_address}: {error}");
         }
-        let connection = Connection::new(stream, self.broker.clone(), client_address, self.advertised.clone());
+        let connection =
+            Connection::new(stream, self.broker.clone(), client_address, self.advertised.clone());
         connections.spawn(async move {
             let result = connection.run().await;
             drop(permit);

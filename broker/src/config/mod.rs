@@ -51,7 +51,9 @@ impl fmt::Display for ConfigWarning {
                 write!(f, "unknown property {name}: did you mean {nearest}?")
             }
             ConfigWarning::Unknown { name, nearest: None } => write!(f, "unknown property {name}"),
-            ConfigWarning::WithoutEffect { name } => write!(f, "Kafka's property {name} has no effect on Ottla"),
+            ConfigWarning::WithoutEffect { name } => {
+                write!(f, "Kafka's property {name} has no effect on Ottla")
+            }
         }
     }
 }

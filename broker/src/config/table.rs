@@ -50,7 +50,11 @@ impl<S> Setting<S> {
 /// Parses a value and checks its range.
 pub(super) fn parse<T: ConfigValue>(text: &str, allowed: &Allowed<T>) -> Result<T, Refused> {
     let value = T::parse(text).ok_or_else(|| Refused(T::EXPECTED.to_owned()))?;
-    if (allowed.holds)(&value) { Ok(value) } else { Err(Refused(format!("{}, {}", T::EXPECTED, allowed.text))) }
+    if (allowed.holds)(&value) {
+        Ok(value)
+    } else {
+        Err(Refused(format!("{}, {}", T::EXPECTED, allowed.text)))
+    }
 }
 
 /// The values of its type that a setting accepts.

@@ -194,10 +194,13 @@ mod tests {
 
     #[test]
     fn texts_round_trip() {
-        assert_eq!(i64::parse("9223372036854775807").and_then(|v| v.to_text()).as_deref(), Some("9223372036854775807"));
+        assert_eq!(
+            i64::parse("9223372036854775807").and_then(|v| v.to_text()).as_deref(),
+            Some("9223372036854775807")
+        );
         assert_eq!(f64::parse("0.5").and_then(|v| v.to_text()).as_deref(), Some("0.5"));
         assert_eq!(f64::parse("1").and_then(|v| v.to_text()).as_deref(), Some("1.0"));
-        let policy = CleanupPolicy::parse("delete, compact").map(|v| v.to_text());
+        let policy = CleanupPolicy::parse("delete, compact").and_then(|v| v.to_text());
         assert_eq!(policy.as_deref(), Some("compact,delete"));
     }
 

@@ -22,7 +22,10 @@ impl Handler for ApiVersionsRequest {
     const SERVED: VersionRange = VersionRange { min: 0, max: 4 };
 
     async fn handle(self, _: Arc<BrokerState>, context: RequestContext) -> ApiVersionsResponse {
-        if context.api_version >= 3 && !(is_software_name(&self.client_software_name) && is_software_name(&self.client_software_version)) {
+        if context.api_version >= 3
+            && !(is_software_name(&self.client_software_name)
+                && is_software_name(&self.client_software_version))
+        {
             return ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code());
         }
         ApiVersionsResponse::default().with_api_keys(served()).with_finalized_features_epoch(0)
@@ -31,7 +34,9 @@ impl Handler for ApiVersionsRequest {
 
 /// The answer to a version that is not served; to be encoded as v0.
 pub(crate) fn unsupported_version() -> ApiVersionsResponse {
-    ApiVersionsResponse::default().with_api_keys(served()).with_error_code(ErrorCode::UnsupportedVersion.code())
+    ApiVersionsResponse::default()
+        .with_api_keys(served())
+        .with_error_code(ErrorCode::UnsupportedVersion.code())
 }
 
 fn served() -> Vec<ApiVersion> {
