@@ -52,7 +52,7 @@ pub(crate) enum ConnectionError {
     Io(#[from] io::Error),
     #[error("{0}")]
     Frame(#[from] FrameError),
-    #[error("the request header cannot be read: {0}")]
+    #[error("{0}")]
     Header(#[from] DecodeError),
     #[error("{0}")]
     Serve(#[from] ServeError),

@@ -5,9 +5,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::messages::ApiVersionsRequest;
+use ottla_protocol::messages::{ApiKey, ApiVersionsRequest};
 use ottla_protocol::{
-    DecodeError, EncodeError, Encoded, Request, RequestHeader, VersionRange, decode_body, encode_response,
+    DecodeError, EncodeError, Encoded, RequestHeader, VersionRange, decode_body, encode_response,
 };
 
 use crate::context::RequestContext;
@@ -41,13 +41,13 @@ pub(crate) enum Reply {
 /// Why a request ends its connection, as Kafka does when it cannot answer in the API's own terms.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
-    #[error("API key {0} is not served")]
-    UnknownApi(i16),
-    #[error("version {version} of API key {key} is not served, only {min} to {max}")]
-    UnsupportedVersion { key: i16, version: i16, min: i16, max: i16 },
-    #[error("the request cannot be read: {0}")]
+    #[error("{0:?} is not served")]
+    NotServed(ApiKey),
+    #[error("{api:?} version {version} is not served; versions {} to {} are", .served.min, .served.max)]
+    UnsupportedVersion { api: ApiKey, version: i16, served: VersionRange },
+    #[error(transparent)]
     Decode(#[from] DecodeError),
-    #[error("the response cannot be written: {0}")]
+    #[error(transparent)]
     Encode(#[from] EncodeError),
 }
 
@@ -74,19 +74,18 @@ pub(crate) fn dispatch(
     header: &RequestHeader,
     body: Bytes,
 ) -> Result<ResponseFuture, ServeError> {
-    let key = header.api_key;
-    let route = ROUTES.binary_search_by_key(&key, |route| route.key);
-    let route = route.map(|at| &ROUTES[at]).map_err(|_| ServeError::UnknownApi(key))?;
-    if route.serves(header.api_version) {
+    let (api, version) = (header.api_key, header.api_version);
+    let at = ROUTES.binary_search_by_key(&(api as i16), |route| route.key);
+    let route = at.map(|at| &ROUTES[at]).map_err(|_| ServeError::NotServed(api))?;
+    if route.serves(version) {
         return Ok((route.serve)(broker, context, header.correlation_id, body)?);
     }
-    if key == ApiVersionsRequest::KEY {
+    if api == ApiKey::ApiVersions {
         // The one API that a client may ask in any version: it does not know ours yet (KIP-35).
-        let reply = encode_response(header.correlation_id, 0, &api_versions::unsupported_version())?;
+        let reply = encode_response(header.correlation_id, 0, api_versions::unsupported_version())?;
         return Ok(Box::pin(std::future::ready(Ok(Reply::Response(reply)))));
     }
-    let VersionRange { min, max } = route.served;
-    Err(ServeError::UnsupportedVersion { key, version: header.api_version, min, max })
+    Err(ServeError::UnsupportedVersion { api, version, served: route.served })
 }
 
 fn serve<H: Handler>(
@@ -103,7 +102,7 @@ fn serve<H: Handler>(
         if !answered {
             return Ok(Reply::Nothing);
         }
-        Ok(Reply::Response(encode_response(correlation_id, version, &response)?))
+        Ok(Reply::Response(encode_response(correlation_id, version, response)?))
     }))
 }
 

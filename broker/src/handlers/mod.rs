@@ -18,7 +18,7 @@ pub(crate) trait Handler: Request + Send + 'static {
     const SERVED: VersionRange;
 
     /// The lowest version that ApiVersions names; only Produce says less than it serves.
-    const ADVERTISED_MIN: i16 = Self::SERVED.min;
+    const ADVERTISED_MIN: i16 = <Self as Handler>::SERVED.min;
 
     /// False for the requests whose sender waits for no response.
     fn is_answered(&self) -> bool {

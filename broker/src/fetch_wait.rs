@@ -1,0 +1,77 @@
+//! Long polls: a fetch that found too little is parked on its partitions, and the append itself wakes it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::partition::Partition;
+
+/// The fetches parked on one partition.
+#[derive(Default)]
+pub(crate) struct Waiters {
+    parked: Mutex<Vec<Arc<ParkedFetch>>>,
+}
+
+/// A fetch that waits for `min_bytes`.
+struct ParkedFetch {
+    /// How much has still to be appended, to any of its partitions.
+    missing_bytes: AtomicI64,
+    woken: Notify,
+}
+
+/// A fetch's place among the waiters of its partitions; leaves them when dropped.
+pub(crate) struct FetchWait<'a> {
+    parked: Arc<ParkedFetch>,
+    partitions: &'a [Arc<Partition>],
+}
+
+impl Waiters {
+    /// Counts an append towards every parked fetch, and wakes those that now have enough.
+    pub(crate) fn appended(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        for parked in self.parked.lock().iter() {
+            if parked.missing_bytes.fetch_sub(bytes, Ordering::Relaxed) <= bytes {
+                parked.woken.notify_one();
+            }
+        }
+    }
+
+    /// Wakes every parked fetch: the partition is going away.
+    pub(crate) fn wake_all(&self) {
+        for parked in self.parked.lock().iter() {
+            parked.woken.notify_one();
+        }
+    }
+}
+
+impl<'a> FetchWait<'a> {
+    /// Parks a fetch until `min_bytes` more have been appended to `partitions`.
+    ///
+    /// What was appended before this call does not count: look at the partitions again after it, then wait.
+    pub(crate) fn park(partitions: &'a [Arc<Partition>], min_bytes: i64) -> FetchWait<'a> {
+        let parked = Arc::new(ParkedFetch { missing_bytes: AtomicI64::new(min_bytes), woken: Notify::new() });
+        for partition in partitions {
+            partition.waiters.parked.lock().push(parked.clone());
+        }
+        FetchWait { parked, partitions }
+    }
+
+    /// Takes off what a second look has found.
+    pub(crate) fn found(&self, bytes: i64) {
+        self.parked.missing_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) async fn woken(&self) {
+        self.parked.woken.notified().await;
+    }
+}
+
+impl Drop for FetchWait<'_> {
+    fn drop(&mut self) {
+        for partition in self.partitions {
+            partition.waiters.parked.lock().retain(|parked| !Arc::ptr_eq(parked, &self.parked));
+        }
+    }
+}
