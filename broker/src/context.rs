@@ -9,10 +9,10 @@ use crate::listener::Endpoint;
 
 /// One request's surroundings.
 #[derive(Clone)]
-pub struct RequestContext {
-    pub api_version: i16,
-    pub client_id: Option<StrBytes>,
-    pub client_address: IpAddr,
+pub(crate) struct RequestContext {
+    pub(crate) api_version: i16,
+    pub(crate) client_id: Option<StrBytes>,
+    pub(crate) client_address: IpAddr,
     /// How clients of the listener that took this connection reach the broker.
-    pub advertised: Arc<Endpoint>,
+    pub(crate) advertised: Arc<Endpoint>,
 }
