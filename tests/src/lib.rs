@@ -1,1 +1,30 @@
-//! Tests that cross crates, and tests with other people's clients.
+//! The harness for tests with other people's clients, and for tests that cross crates.
+//!
+//! A test starts a [`Server`], drives it with foreign programs, and compares what they print:
+//! - [`Program`] runs one to its end, [`Agent`] holds a conversation with one;
+//! - [`KafkaTools`] are Kafka's own command-line tools, [`ClientLibrary`] the client libraries;
+//! - [`runtime`] skips a test whose runtime this machine lacks, [`install`] fetches what it needs, once.
+//!
+//! The server is Ottla, unless `OTTLA_TEST_KAFKA` says otherwise. So a test can be tried on the specification itself,
+//! which is Kafka: `OTTLA_TEST_KAFKA=apache` starts one, `OTTLA_TEST_KAFKA=host:port` takes one that runs.
+
+pub mod agent;
+pub mod apache_kafka;
+pub mod client_library;
+pub mod console;
+pub mod install;
+pub mod kafka_release;
+pub mod kafka_tools;
+pub mod program;
+pub mod python;
+pub mod runtime;
+pub mod server;
+
+pub use agent::{Agent, Record};
+pub use apache_kafka::ApacheKafka;
+pub use client_library::ClientLibrary;
+pub use kafka_release::KafkaRelease;
+pub use kafka_tools::{KafkaTools, Tool};
+pub use program::{Finished, Program};
+pub use runtime::Runtime;
+pub use server::Server;

@@ -1,0 +1,109 @@
+//! Apache Kafka itself, as a test compares with it: one node in KRaft mode, from Maven's jars.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::console;
+use crate::kafka_release::KafkaRelease;
+
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// Kafka logs this line once it serves.
+const STARTED: &str = "Kafka Server started";
+
+pub struct ApacheKafka {
+    process: Child,
+    properties: PathBuf,
+    bootstrap_servers: String,
+}
+
+impl ApacheKafka {
+    /// Formats a log directory below `dir` and starts Kafka on it, at a free port. It serves when this returns.
+    pub async fn start(dir: &Path) -> ApacheKafka {
+        let [port, controller_port] = free_ports();
+        let properties = dir.join("server.properties");
+        std::fs::write(&properties, server_properties(port, controller_port, dir))
+            .expect("a temporary folder takes a file");
+        let mut format = java().await;
+        format
+            .args(["kafka.tools.StorageTool", "format", "-t", "b3R0bGEtdGVzdHMta2Fma2E", "-c"])
+            .arg(&properties);
+        let output = format.output().await.expect("java runs");
+        assert!(output.status.success(), "Kafka's StorageTool failed: {output:?}");
+        let process = serve(&properties).await;
+        ApacheKafka { process, properties, bootstrap_servers: format!("127.0.0.1:{port}") }
+    }
+
+    pub fn bootstrap_servers(&self) -> &str {
+        &self.bootstrap_servers
+    }
+
+    /// Kills it and starts it again on the same data, at the same address.
+    pub async fn restart(&mut self) {
+        self.process.kill().await.expect("a child can be killed");
+        self.process = serve(&self.properties).await;
+    }
+}
+
+async fn serve(properties: &Path) -> Child {
+    let mut command = java().await;
+    command
+        .args(["-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info", "kafka.Kafka"])
+        .arg(properties);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut process = command.spawn().expect("java runs");
+    let mut log = BufReader::new(process.stderr.take().expect("its standard error is a pipe")).lines();
+    let started = async {
+        let mut seen = Vec::new();
+        while let Some(line) = log.next_line().await.expect("a JVM logs text") {
+            if line.contains(STARTED) {
+                return;
+            }
+            seen.push(line);
+        }
+        panic!("Kafka did not start: {}", seen.join("\n"));
+    };
+    tokio::time::timeout(START_LIMIT, started).await.expect("Kafka starts in time");
+    console::say(&format!("started Kafka {}", KafkaRelease::V4_3_1.version()));
+    // Whoever writes to a full pipe waits, so the rest of the log is read, too.
+    tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
+    process
+}
+
+async fn java() -> Command {
+    let mut java = KafkaRelease::V4_3_1.java().await;
+    java.kill_on_drop(true);
+    java
+}
+
+/// Ports that were free a moment ago. Kafka has to know its controller's before it starts.
+fn free_ports() -> [u16; 2] {
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("a bound socket has an address").port())
+}
+
+fn server_properties(port: u16, controller_port: u16, dir: &Path) -> String {
+    // Java reads a backslash in a properties file as an escape.
+    let log_dir = dir.join("kafka").display().to_string().replace('\\', "/");
+    format!(
+        "process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+controller.listener.names=CONTROLLER
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={log_dir}
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+group.initial.rebalance.delay.ms=0
+"
+    )
+}
