@@ -7,6 +7,7 @@
 pub mod batch;
 pub mod compression;
 pub mod frame;
+pub mod records;
 
 mod error;
 mod request;
