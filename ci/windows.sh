@@ -46,7 +46,7 @@ cleanup() {
 }
 
 fetch_jars() {
-  mvn -q -B -f benches/kafka/pom.xml dependency:copy-dependencies \
+  mvn -q -B -f tests/java/kafka-4.3.1/pom.xml dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$jars.partial"
   mv "$jars.partial" "$jars"
 }
@@ -88,7 +88,7 @@ restart_after_kill() {
 kafka() {
   local tool="$1"
   shift
-  timeout 60 java -cp "$jars/*" "$tool" --bootstrap-server "$bootstrap" "$@"
+  timeout 60 java -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$jars/*" "$tool" --bootstrap-server "$bootstrap" "$@"
 }
 
 create_topic() { kafka org.apache.kafka.tools.TopicCommand --create --topic windows --partitions 3; }

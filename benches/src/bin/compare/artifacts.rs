@@ -39,8 +39,8 @@ impl Artifacts {
         };
         let kfake = tools.join("kfake");
         run("go", Command::new("go").args(["build", "-o"]).arg(&kfake).arg("."), &sources.join("kfake"))?;
-        let jars = tools.join("kafka");
-        copy_kafka_jars(&sources.join("kafka"), &jars)?;
+        let jars = tools.join("kafka-4.3.1");
+        copy_kafka_jars(&sources.join("../tests/java/kafka-4.3.1"), &jars)?;
         Ok(Artifacts { ottla, kfake, kafka_class_path: format!("{}/*", jars.display()) })
     }
 }

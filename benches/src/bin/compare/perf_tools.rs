@@ -22,6 +22,9 @@ pub(crate) struct PerfTools<'a> {
     pub(crate) bootstrap_servers: String,
 }
 
+/// Kafka's log goes to stderr, which is read only when a tool fails.
+pub(crate) const QUIET: &str = "-Dorg.slf4j.simpleLogger.defaultLogLevel=error";
+
 const PRODUCER: &str = "org.apache.kafka.tools.ProducerPerformance";
 const CONSUMER: &str = "org.apache.kafka.tools.ConsumerPerformance";
 const LATENCY: &str = "org.apache.kafka.tools.EndToEndLatency";
@@ -62,7 +65,8 @@ impl PerfTools<'_> {
 
     fn run(&self, tool: &'static str, arguments: impl FnOnce(&mut Command)) -> Result<String, ToolError> {
         let mut java = Command::new("java");
-        java.args(["-Xmx512m", "-cp", self.class_path, tool, "--bootstrap-server", &self.bootstrap_servers]);
+        java.args(["-Xmx512m", QUIET, "-cp", self.class_path, tool]);
+        java.args(["--bootstrap-server", &self.bootstrap_servers]);
         arguments(&mut java);
         let output = java.output()?;
         if output.status.success() {

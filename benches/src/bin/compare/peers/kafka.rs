@@ -7,6 +7,7 @@ use std::process::Command;
 
 use super::{Site, free_port};
 use crate::artifacts::Artifacts;
+use crate::perf_tools::QUIET;
 
 /// Any base64 UUID serves; each start formats an empty folder.
 const CLUSTER_ID: &str = "Y29tcGFyZS1vdHRsYS1rYQ";
@@ -34,7 +35,7 @@ const JVM_OPTIONS: [&str; 8] = [
 
 fn java(artifacts: &Artifacts) -> Command {
     let mut java = Command::new("java");
-    java.args(JVM_OPTIONS).args(["-cp", &artifacts.kafka_class_path]);
+    java.args(JVM_OPTIONS).args([QUIET, "-cp", &artifacts.kafka_class_path]);
     java
 }
 
