@@ -4,16 +4,15 @@ use bytes::BufMut;
 
 /// The longest encoding of a 32-bit number.
 pub(crate) const MAX_U32_BYTES: usize = 5;
+/// The longest encoding of a 64-bit number.
+const MAX_U64_BYTES: usize = 10;
 
 /// Takes an unsigned varint of up to 32 bits; `None` if it is cut short or does not fit.
 #[inline]
 pub(crate) fn take_u32(bytes: &mut &[u8]) -> Option<u32> {
-    match *bytes {
-        [first, rest @ ..] if *first < 0x80 => {
-            *bytes = rest;
-            Some(u32::from(*first))
-        }
-        _ => u32::try_from(take_long(bytes, MAX_U32_BYTES)?).ok(),
+    match take_short(bytes) {
+        Some(value) => Some(value),
+        None => u32::try_from(take_long(bytes, MAX_U32_BYTES)?).ok(),
     }
 }
 
@@ -27,10 +26,30 @@ pub(crate) fn take_i32(bytes: &mut &[u8]) -> Option<i32> {
 /// Takes a zigzag-coded varint of up to 64 bits.
 #[inline]
 pub(crate) fn take_i64(bytes: &mut &[u8]) -> Option<i64> {
-    let zigzag = take_long(bytes, 10)?;
+    let zigzag = match take_short(bytes) {
+        Some(value) => u64::from(value),
+        None => take_long(bytes, MAX_U64_BYTES)?,
+    };
     Some((zigzag >> 1) as i64 ^ -((zigzag & 1) as i64))
 }
 
+/// One byte or two, which is what nearly every number in a record takes.
+#[inline]
+fn take_short(bytes: &mut &[u8]) -> Option<u32> {
+    match **bytes {
+        [first, ref rest @ ..] if first < 0x80 => {
+            *bytes = rest;
+            Some(u32::from(first))
+        }
+        [first, second, ref rest @ ..] if second < 0x80 => {
+            *bytes = rest;
+            Some(u32::from(first & 0x7f) | u32::from(second) << 7)
+        }
+        _ => None,
+    }
+}
+
+#[cold]
 fn take_long(bytes: &mut &[u8], max_bytes: usize) -> Option<u64> {
     let mut value = 0u64;
     for (i, &byte) in bytes.iter().take(max_bytes).enumerate() {

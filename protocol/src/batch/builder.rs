@@ -1,4 +1,4 @@
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use thiserror::Error;
 
 use super::header::{
@@ -24,7 +24,7 @@ pub struct BatchBuilder {
     last_offset_delta: i32,
     count: i32,
     /// Room for the header, then the records, uncompressed.
-    bytes: BytesMut,
+    bytes: Vec<u8>,
 }
 
 /// Why records do not make a batch.
@@ -52,7 +52,7 @@ impl BatchBuilder {
             max_timestamp: NO_TIMESTAMP,
             last_offset_delta: -1,
             count: 0,
-            bytes: BytesMut::zeroed(HEADER_BYTES),
+            bytes: vec![0; HEADER_BYTES],
         }
     }
 
@@ -177,7 +177,7 @@ impl BatchBuilder {
         let length = length.map_err(|_| BuildError::TooLarge { size_bytes })?;
         self.put_header(length);
         seal(&mut self.bytes);
-        Ok(self.bytes.freeze())
+        Ok(self.bytes.into())
     }
 
     fn delta_of(&self, offset: i64) -> Result<i32, BuildError> {
@@ -226,7 +226,7 @@ fn record_size(
 }
 
 fn put_record(
-    out: &mut BytesMut,
+    out: &mut Vec<u8>,
     timestamp_delta: i64,
     offset_delta: i32,
     key: Option<&[u8]>,
@@ -249,7 +249,7 @@ fn field_size(field: Option<&[u8]>) -> usize {
     field.map_or(1, |bytes| varint::size_i32(bytes.len() as i32) + bytes.len())
 }
 
-fn put_field(out: &mut BytesMut, field: Option<&[u8]>) {
+fn put_field(out: &mut Vec<u8>, field: Option<&[u8]>) {
     varint::put_i32(out, field.map_or(-1, |bytes| bytes.len() as i32));
     out.put_slice(field.unwrap_or_default());
 }
