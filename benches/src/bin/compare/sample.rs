@@ -8,6 +8,7 @@ use crate::peers::Peer;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Metric {
     StartToOpenPortMs,
+    StartToFirstAckMs,
     IdleMemoryMb,
     LoadedMemoryMb,
     ProduceCpuSeconds,

@@ -8,6 +8,8 @@ mod start;
 
 use std::io;
 
+use ottla_client::{ConnectError, RequestError};
+use ottla_protocol::batch::BuildError;
 use thiserror::Error;
 
 use crate::figure::Figure;
@@ -42,6 +44,12 @@ pub(crate) enum MeasureError {
     Tool(#[from] ToolError),
     #[error("cannot read the process's figures: {0}")]
     Process(#[from] io::Error),
+    #[error("cannot connect: {0}")]
+    Connect(#[from] ConnectError),
+    #[error("cannot make a record: {0}")]
+    Build(#[from] BuildError),
+    #[error("the first record was not acknowledged: {0}")]
+    Produce(#[from] RequestError),
 }
 
 /// The topic of a round: produced into, then consumed from the beginning.
