@@ -10,6 +10,8 @@ const XERIAL_HEADER: [u8; 16] = *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01";
 const XERIAL_MAGIC_BYTES: usize = 8;
 /// What snappy-java puts into a block.
 const BLOCK_BYTES: usize = 32 * 1024;
+/// No element of the format puts out more than 64 bytes, and each takes one at least.
+const MAX_EXPANSION: usize = 64;
 
 pub(super) fn compress(bytes: &[u8]) -> Vec<u8> {
     let mut out = XERIAL_HEADER.to_vec();
@@ -41,8 +43,12 @@ pub(super) fn decompress(bytes: &[u8], max_bytes: usize) -> Result<Vec<u8>, Deco
 
 fn append_block(out: &mut Vec<u8>, block: &[u8], max_bytes: usize) -> Result<(), DecompressError> {
     let codec = Compression::Snappy;
+    let claimed = decompress_len(block).map_err(|error| corrupt(codec, &error))?;
+    if claimed / MAX_EXPANSION > block.len() {
+        return Err(corrupt(codec, &"a block claims more than it can hold"));
+    }
     let start = out.len();
-    let end = start + decompress_len(block).map_err(|error| corrupt(codec, &error))?;
+    let end = start + claimed;
     if end > max_bytes {
         return Err(DecompressError::TooLarge { codec, max_bytes });
     }
