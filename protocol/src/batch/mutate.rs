@@ -2,7 +2,8 @@
 //! are; callers have parsed them.
 
 use super::header::{
-    ATTRIBUTES_AT, BASE_OFFSET_AT, CRC_AT, LEADER_EPOCH_AT, LOG_APPEND_TIME_FLAG, MAX_TIMESTAMP_AT,
+    ATTRIBUTES_AT, BASE_OFFSET_AT, CRC_AT, HEADER_BYTES, LEADER_EPOCH_AT, LOG_APPEND_TIME_FLAG,
+    MAX_TIMESTAMP_AT, TimestampType,
 };
 
 /// Not under the CRC.
@@ -28,6 +29,26 @@ pub fn set_log_append_time(batch: &mut [u8], timestamp_ms: i64) {
 pub fn set_max_timestamp(batch: &mut [u8], timestamp_ms: i64) {
     put(batch, MAX_TIMESTAMP_AT, timestamp_ms.to_be_bytes());
     seal(batch);
+}
+
+/// Writes largest timestamp, timestamp type and CRC into a header that was copied out of its batch; `body` is what
+/// follows it there. So the batch itself is copied only once, to its place.
+pub fn set_header_timestamp(
+    header: &mut [u8; HEADER_BYTES],
+    body: &[u8],
+    timestamp_type: TimestampType,
+    timestamp_ms: i64,
+) {
+    let [high, low] = [header[ATTRIBUTES_AT], header[ATTRIBUTES_AT + 1]];
+    let flag = match timestamp_type {
+        TimestampType::CreateTime => 0,
+        TimestampType::LogAppendTime => LOG_APPEND_TIME_FLAG,
+    };
+    let attributes = i16::from_be_bytes([high, low]) & !LOG_APPEND_TIME_FLAG | flag;
+    put(header, ATTRIBUTES_AT, attributes.to_be_bytes());
+    put(header, MAX_TIMESTAMP_AT, timestamp_ms.to_be_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c(&header[ATTRIBUTES_AT..]), body);
+    put(header, CRC_AT, crc.to_be_bytes());
 }
 
 /// Writes the CRC of everything behind it.
