@@ -1,1 +1,30 @@
-//! A partition's log in Kafka's file format: mapped segments, indexes, recovery.
+//! A partition's log in Kafka's file format: mapped segments, indexes, recovery; and the directory that holds a
+//! broker's logs. Knows record batches, never requests; no tokio.
+mod active_segment;
+mod atomic_file;
+mod config;
+mod index;
+pub mod kafka_uuid;
+mod leader_epochs;
+mod log;
+mod map;
+mod partition_files;
+mod partition_metadata;
+mod producer_snapshot;
+mod producer_state;
+mod publish;
+mod recovery;
+mod segment;
+mod segment_indexes;
+mod text_lines;
+
+pub use config::{Durability, LogConfig};
+pub use leader_epochs::EpochEnd;
+pub use log::{
+    AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, FlushError, Log, LogStart,
+    LogStopped, OpenError, ReadError, ReadOutcome, RecordRefused, TopicPartition,
+};
+pub use partition_files::Deletion;
+pub use producer_state::SequenceError;
+pub use recovery::{RecoveryOutcome, TailFault, Truncation};
+pub use segment::{OffsetAndTimestamp, SegmentError};

@@ -1,0 +1,183 @@
+//! The segment that a log appends to: its space, its map and its index entries.
+
+use std::{
+    fs::{File, OpenOptions},
+    io, mem,
+    sync::Arc,
+};
+
+use ottla_protocol::batch::BatchHeader;
+
+use crate::{
+    config::LogConfig,
+    map::{Map, MapWriter},
+    partition_files::{FileKind, PartitionFiles, allocate},
+    publish::SegmentEnd,
+    segment::Segment,
+    segment_indexes::SegmentIndexes,
+};
+
+/// A topic with a few records takes no more than this on the disk.
+const FIRST_STEP_BYTES: usize = 16 << 10;
+/// Space doubles up to here: the zeros of one step take the append that needs it about 0.2 ms.
+const LARGEST_STEP_BYTES: usize = 1 << 20;
+
+pub(crate) struct ActiveSegment {
+    segment: Arc<Segment>,
+    files: Arc<PartitionFiles>,
+    /// `None` until the first append since the segment was opened.
+    map: Option<MapWriter>,
+    /// Of the first batch; `segment.ms` counts from it.
+    first_timestamp: Option<i64>,
+    opened_ms: i64,
+    synced_bytes: usize,
+}
+
+/// What a flush has to bring to the disk.
+pub(crate) struct Unsynced {
+    map: Option<Arc<Map>>,
+    from: usize,
+    files: Vec<File>,
+}
+
+impl Unsynced {
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.map.as_ref().map_or(Ok(()), |map| map.sync(self.from))?;
+        self.files.iter().try_for_each(File::sync_data)
+    }
+}
+
+/// What is about to be appended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Incoming {
+    pub(crate) size_bytes: usize,
+    pub(crate) last_offset: i64,
+    pub(crate) max_timestamp: i64,
+}
+
+impl ActiveSegment {
+    pub(crate) fn create(
+        files: &Arc<PartitionFiles>,
+        base_offset: i64,
+        now_ms: i64,
+    ) -> io::Result<ActiveSegment> {
+        File::create_new(files.path(base_offset, FileKind::Log))?;
+        let end = SegmentEnd { position: 0, relative_offset: 0 };
+        let segment = Segment::active(Arc::clone(files), base_offset, end, SegmentIndexes::new());
+        Ok(ActiveSegment::resume(files, Arc::new(segment), None, now_ms))
+    }
+
+    /// Goes on with a segment whose file ends where its last batch does.
+    pub(crate) fn resume(
+        files: &Arc<PartitionFiles>,
+        segment: Arc<Segment>,
+        first_timestamp: Option<i64>,
+        now_ms: i64,
+    ) -> ActiveSegment {
+        ActiveSegment {
+            segment,
+            files: Arc::clone(files),
+            map: None,
+            first_timestamp,
+            opened_ms: now_ms,
+            synced_bytes: 0,
+        }
+    }
+
+    pub(crate) fn segment(&self) -> &Arc<Segment> {
+        &self.segment
+    }
+
+    /// Kafka's rules: size, age by the first batch's timestamp, indexes, offsets.
+    pub(crate) fn must_roll(&self, incoming: Incoming, config: &LogConfig, now_ms: i64) -> bool {
+        let position = self.segment.end().position as usize;
+        let relative_offset = incoming.last_offset - self.segment.base_offset();
+        let too_large = position + incoming.size_bytes > config.max_segment_bytes();
+        position > 0 && (too_large || self.age_ms(incoming, now_ms) > config.segment_ms)
+            || self.segment.indexes_are_full(config.segment_index_bytes)
+            || relative_offset > i64::from(i32::MAX)
+    }
+
+    /// Makes room for `size_bytes`, so that [`ActiveSegment::append`] cannot fail.
+    pub(crate) fn reserve(&mut self, size_bytes: usize, config: &LogConfig) -> io::Result<()> {
+        let position = self.segment.end().position as usize;
+        let have_bytes = self.map.as_ref().map_or(position, MapWriter::capacity_bytes);
+        let need_bytes = position + size_bytes;
+        if need_bytes <= have_bytes && self.map.is_some() {
+            return Ok(());
+        }
+        let step_bytes = have_bytes.clamp(FIRST_STEP_BYTES, LARGEST_STEP_BYTES);
+        let capacity_bytes = (have_bytes + step_bytes).min(config.max_segment_bytes()).max(need_bytes);
+        self.grow(have_bytes, capacity_bytes)
+    }
+
+    /// Copies a batch, given as its header's bytes and the rest, behind the last one. Not visible before
+    /// [`ActiveSegment::publish`].
+    pub(crate) fn append(&mut self, batch: &BatchHeader, header: &[u8], rest: &[u8], interval_bytes: u32) {
+        let Some(map) = &mut self.map else { return };
+        if let Some(mut indexes) = self.segment.indexes_mut() {
+            indexes.note(self.segment.base_offset(), map.position() as u32, batch, interval_bytes);
+        }
+        map.append(header);
+        map.append(rest);
+        self.first_timestamp.get_or_insert(batch.max_timestamp);
+    }
+
+    /// Shows readers what was appended, up to `next_offset`.
+    pub(crate) fn publish(&mut self, next_offset: i64) {
+        let Some(map) = &mut self.map else { return };
+        map.publish();
+        let relative_offset = (next_offset - self.segment.base_offset()) as u32;
+        self.segment.publish(SegmentEnd { position: map.position() as u32, relative_offset });
+    }
+
+    /// Writes the index entries that are new; the files and the map are what a flush has to sync.
+    pub(crate) fn write_indexes(&mut self) -> io::Result<Unsynced> {
+        let mut files = Vec::new();
+        if let Some(mut indexes) = self.segment.indexes_mut() {
+            files.extend(indexes.write(&self.files, self.segment.base_offset())?);
+        }
+        let map = self.map.as_ref().map(|map| Arc::clone(map.map()));
+        let from = mem::replace(&mut self.synced_bytes, self.segment.end().position as usize);
+        Ok(Unsynced { map, from, files })
+    }
+
+    /// Writes the indexes with their last entries. May be repeated.
+    pub(crate) fn finish_indexes(&mut self) -> io::Result<()> {
+        let has_batches = self.segment.end().position > 0;
+        match self.segment.indexes_mut() {
+            Some(mut indexes) if has_batches => {
+                indexes.finish(&self.files, self.segment.base_offset()).map(|_| ())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// To be called after [`ActiveSegment::finish_indexes`]. Gives back the space behind the last batch once nobody
+    /// reads the segment.
+    pub(crate) fn seal(self) -> Arc<Segment> {
+        drop(self.map);
+        self.segment.seal();
+        self.segment
+    }
+
+    fn age_ms(&self, incoming: Incoming, now_ms: i64) -> i64 {
+        match self.first_timestamp {
+            Some(first) if first >= 0 => incoming.max_timestamp - first,
+            _ => now_ms - self.opened_ms,
+        }
+    }
+
+    fn grow(&mut self, from_bytes: usize, capacity_bytes: usize) -> io::Result<()> {
+        let file = OpenOptions::new().read(true).write(true).open(self.segment.path())?;
+        allocate(&file, from_bytes as u64, capacity_bytes as u64)?;
+        let lease = self.files.lease(self.segment.base_offset());
+        let map = match self.map.take() {
+            Some(map) => map.grow(&file, capacity_bytes, lease)?,
+            None => MapWriter::new(&file, capacity_bytes, self.segment.end().position as usize, lease)?,
+        };
+        self.segment.open(&map);
+        self.map = Some(map);
+        Ok(())
+    }
+}

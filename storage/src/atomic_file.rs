@@ -1,0 +1,19 @@
+//! Replacing a small file so that a reader, or a start after a kill, finds the old bytes or the new ones.
+
+use std::{ffi::OsString, fs, io, path::Path};
+
+/// Writes beside `path` and renames over it. Not synced: it survives a killed process, not a power cut.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut beside = OsString::from(path);
+    beside.push(".tmp");
+    fs::write(&beside, bytes)?;
+    fs::rename(&beside, path)
+}
+
+/// The file's text, or `None` when there is no such file.
+pub(crate) fn read_if_present(path: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        read => read.map(Some),
+    }
+}

@@ -1,0 +1,177 @@
+//! One partition's log.
+
+mod append;
+mod lifecycle;
+mod lookup;
+mod read;
+mod validate;
+mod writer;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use append::{AppendContext, AppendError, AppendOrigin, AppendOutcome};
+pub use lifecycle::{CloseOutcome, FlushError, LogStart, OpenError};
+use parking_lot::{Mutex, RwLock};
+pub use read::{ReadError, ReadOutcome};
+use thiserror::Error;
+pub use validate::RecordRefused;
+use writer::LogWriter;
+
+use crate::{
+    config::LogConfig,
+    leader_epochs::LeaderEpochs,
+    partition_files::PartitionFiles,
+    recovery::{self, Known, Listing},
+    segment::Segment,
+};
+
+/// A partition's name; its directory is `<topic>-<partition>`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TopicPartition {
+    pub topic: String,
+    pub partition: i32,
+}
+
+impl fmt::Display for TopicPartition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.topic, self.partition)
+    }
+}
+
+/// A partition's log: shared by reference, appended to under a short lock, read without it.
+///
+/// After a clean stop a log opens *dormant*: it knows its start and end, and reads its files when it is used.
+pub struct Log {
+    topic_partition: TopicPartition,
+    files: Arc<PartitionFiles>,
+    config: RwLock<Arc<LogConfig>>,
+    segments: RwLock<Segments>,
+    leader_epochs: RwLock<LeaderEpochs>,
+    writer: Mutex<Writer>,
+    opened_ms: i64,
+}
+
+/// What readers start from. The last segment is the one that is appended to.
+struct Segments {
+    state: State,
+    log_start_offset: i64,
+    list: Vec<Arc<Segment>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Dormant,
+    Ready,
+    Stopped(LogStopped),
+}
+
+enum Writer {
+    Dormant { end_offset: i64 },
+    Ready(Box<LogWriter>),
+    Stopped(LogStopped),
+}
+
+/// Why a log does nothing any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum LogStopped {
+    #[error("the log is closed: the broker is stopping")]
+    Closed,
+    #[error("the log is deleted")]
+    Deleted,
+}
+
+impl Segments {
+    fn end_offset(&self) -> i64 {
+        self.list.last().map_or(self.log_start_offset, |active| active.next_offset())
+    }
+
+    /// The segment that holds `offset`, and those behind it.
+    fn from(&self, offset: i64) -> &[Arc<Segment>] {
+        let behind = self.list.partition_point(|segment| segment.base_offset() <= offset);
+        &self.list[behind.saturating_sub(1)..]
+    }
+}
+
+impl Log {
+    pub fn topic_partition(&self) -> &TopicPartition {
+        &self.topic_partition
+    }
+
+    pub fn dir(&self) -> &Path {
+        self.files.dir()
+    }
+
+    /// The offset of the first record that may be read.
+    pub fn start_offset(&self) -> i64 {
+        self.segments.read().log_start_offset
+    }
+
+    /// The offset of the next record. On one node it is the high watermark, too.
+    pub fn end_offset(&self) -> i64 {
+        self.segments.read().end_offset()
+    }
+
+    /// The batches of all segments, without indexes and without space that is allocated ahead.
+    pub fn size_bytes(&self) -> u64 {
+        self.segments.read().list.iter().map(|segment| u64::from(segment.end().position)).sum()
+    }
+
+    pub fn config(&self) -> Arc<LogConfig> {
+        Arc::clone(&self.config.read())
+    }
+
+    /// Applies from the next append on.
+    pub fn set_config(&self, config: LogConfig) {
+        *self.config.write() = Arc::new(config);
+    }
+
+    /// Reads the files of a dormant log.
+    fn wake(&self) -> Result<(), WakeError> {
+        self.with_writer(|_| ())
+    }
+
+    /// Runs `act` under the append lock.
+    fn with_writer<R>(&self, act: impl FnOnce(&mut LogWriter) -> R) -> Result<R, WakeError> {
+        let mut writer = self.writer.lock();
+        if let Writer::Dormant { end_offset } = *writer {
+            *writer = Writer::Ready(self.recovered(end_offset)?);
+        }
+        match &mut *writer {
+            Writer::Ready(writer) => Ok(act(writer)),
+            Writer::Stopped(stopped) => Err(WakeError::Stopped(*stopped)),
+            Writer::Dormant { .. } => unreachable!("a dormant writer was replaced above"),
+        }
+    }
+
+    fn recovered(&self, end_offset: i64) -> Result<Box<LogWriter>, WakeError> {
+        let known = Known {
+            recovery_point: end_offset,
+            clean: true,
+            index_interval_bytes: self.config().index_interval_bytes,
+            now_ms: self.opened_ms,
+        };
+        let recovered = Listing::of(&self.files)
+            .and_then(|listing| recovery::recover(&self.files, &listing, known))
+            .map_err(|source| WakeError::Io { dir: self.dir().to_owned(), source })?;
+        if recovered.outcome.end_offset != end_offset {
+            tracing::error!(
+                log = %self.topic_partition,
+                "the log was closed at offset {end_offset}, but its files are damaged: {}", recovered.outcome
+            );
+        }
+        Ok(self.install(recovered, end_offset))
+    }
+}
+
+/// Why a log cannot be used.
+#[derive(Debug, Error)]
+pub(crate) enum WakeError {
+    #[error(transparent)]
+    Stopped(LogStopped),
+    #[error("cannot open the log in {}: {source}", dir.display())]
+    Io { dir: PathBuf, source: io::Error },
+}

@@ -1,0 +1,200 @@
+//! From a producer's bytes to published records.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use ottla_protocol::batch::{self, BatchError, BatchHeader, TimestampType};
+use thiserror::Error;
+
+use super::{
+    Log, LogStopped, WakeError,
+    validate::{self, RecordRefused, ValidBatch},
+    writer::LogWriter,
+};
+use crate::{
+    active_segment::Incoming,
+    config::LogConfig,
+    leader_epochs,
+    producer_state::{CachedBatch, SequenceError, Verdict},
+};
+
+#[derive(Clone, Copy, Debug)]
+pub struct AppendContext {
+    pub leader_epoch: i32,
+    pub now_ms: i64,
+    pub origin: AppendOrigin,
+}
+
+/// Who appends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppendOrigin {
+    /// A producer: one batch, which is not believed.
+    Client,
+    /// The broker itself: any number of batches, whose records and sequences are not checked again.
+    Coordinator,
+}
+
+/// Where the records are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AppendOutcome {
+    pub base_offset: i64,
+    pub last_offset: i64,
+    /// The broker's time in the records, or `None` where they keep their producer's.
+    pub log_append_time_ms: Option<i64>,
+    pub log_start_offset: i64,
+    /// The batch was there already: a producer had sent it again.
+    pub duplicate: bool,
+}
+
+/// Why nothing was appended.
+#[derive(Debug, Error)]
+pub enum AppendError {
+    #[error(transparent)]
+    Batch(BatchError),
+    #[error(transparent)]
+    InvalidRecord(#[from] RecordRefused),
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+    #[error("a batch of {size_bytes} bytes exceeds max.message.bytes={max_bytes}")]
+    MessageTooLarge { size_bytes: usize, max_bytes: u32 },
+    #[error("{size_bytes} bytes do not fit in a segment of segment.bytes={segment_bytes}")]
+    RecordListTooLarge { size_bytes: usize, segment_bytes: u32 },
+    #[error(
+        "timestamp {timestamp} is not between {earliest} and {latest}, which message.timestamp.before.max.ms and \
+         message.timestamp.after.max.ms allow"
+    )]
+    InvalidTimestamp { timestamp: i64, earliest: i64, latest: i64 },
+    #[error("the disk is full: no room for records in {}; free some space and send again", dir.display())]
+    DiskFull { dir: PathBuf },
+    #[error("cannot append to the log in {}: {source}", dir.display())]
+    Io { dir: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Stopped(LogStopped),
+}
+
+impl Log {
+    /// Checks the batches, gives them offsets, and shows them to readers. All of them are appended or none.
+    pub fn append(&self, records: &[u8], context: &AppendContext) -> Result<AppendOutcome, AppendError> {
+        let config = self.config();
+        let batches = validate::validate(records, &config, context)?;
+        self.with_writer(|writer| self.append_valid(writer, &batches, records.len(), &config, context))?
+    }
+
+    fn append_valid(
+        &self,
+        writer: &mut LogWriter,
+        batches: &[ValidBatch<'_>],
+        size_bytes: usize,
+        config: &LogConfig,
+        context: &AppendContext,
+    ) -> Result<AppendOutcome, AppendError> {
+        if context.origin == AppendOrigin::Client {
+            for ValidBatch { batch, .. } in batches {
+                if let Verdict::Duplicate(original) = writer.producers.check(batch.header())? {
+                    return Ok(self.outcome_of(original, config));
+                }
+            }
+        }
+        let base_offset = writer.end_offset();
+        let incoming = incoming(batches, base_offset, size_bytes);
+        self.make_room(writer, incoming, config, context.now_ms)?;
+        self.begin_epoch(context.leader_epoch, base_offset)?;
+        let mut next_offset = base_offset;
+        for valid in batches {
+            next_offset = put(writer, valid, next_offset, config, context);
+        }
+        writer.active.publish(next_offset);
+        Ok(AppendOutcome {
+            base_offset,
+            last_offset: next_offset - 1,
+            log_append_time_ms: log_append_time(config, context.now_ms),
+            log_start_offset: self.start_offset(),
+            duplicate: false,
+        })
+    }
+
+    fn outcome_of(&self, original: CachedBatch, config: &LogConfig) -> AppendOutcome {
+        AppendOutcome {
+            base_offset: original.base_offset(),
+            last_offset: original.last_offset,
+            log_append_time_ms: log_append_time(config, original.timestamp),
+            log_start_offset: self.start_offset(),
+            duplicate: true,
+        }
+    }
+
+    /// Afterwards nothing can fail any more.
+    fn make_room(
+        &self,
+        writer: &mut LogWriter,
+        incoming: Incoming,
+        config: &LogConfig,
+        now_ms: i64,
+    ) -> Result<(), AppendError> {
+        if writer.active.must_roll(incoming, config, now_ms) {
+            let active = writer.roll(now_ms).map_err(|source| self.append_error(source))?;
+            self.segments.write().list.push(Arc::clone(active));
+        }
+        writer.active.reserve(incoming.size_bytes, config).map_err(|source| self.append_error(source))
+    }
+
+    fn begin_epoch(&self, leader_epoch: i32, base_offset: i64) -> Result<(), AppendError> {
+        if self.leader_epochs.read().latest() == Some(leader_epoch) {
+            return Ok(());
+        }
+        let mut begun = self.leader_epochs.read().clone();
+        if begun.assign(leader_epoch, base_offset) {
+            let path = self.dir().join(leader_epochs::FILE_NAME);
+            begun.store(&path).map_err(|source| self.append_error(source))?;
+            *self.leader_epochs.write() = begun;
+        }
+        Ok(())
+    }
+
+    fn append_error(&self, source: io::Error) -> AppendError {
+        let dir = self.dir().to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::DiskFull { dir },
+            _ => AppendError::Io { dir, source },
+        }
+    }
+}
+
+fn incoming(batches: &[ValidBatch<'_>], base_offset: i64, size_bytes: usize) -> Incoming {
+    let offsets = batches.iter().map(|valid| i64::from(valid.header.last_offset_delta) + 1);
+    let timestamps = batches.iter().map(|valid| valid.header.max_timestamp);
+    Incoming {
+        size_bytes,
+        last_offset: base_offset + offsets.sum::<i64>() - 1,
+        max_timestamp: timestamps.max().unwrap_or_default(),
+    }
+}
+
+/// Copies one batch into the map, with the offset and epoch that it has from here on. Returns the offset behind it.
+fn put(
+    writer: &mut LogWriter,
+    valid: &ValidBatch<'_>,
+    base_offset: i64,
+    config: &LogConfig,
+    context: &AppendContext,
+) -> i64 {
+    let ValidBatch { batch, header, mut header_bytes } = *valid;
+    batch::set_base_offset(&mut header_bytes, base_offset);
+    batch::set_leader_epoch(&mut header_bytes, context.leader_epoch);
+    let header = BatchHeader { base_offset, leader_epoch: context.leader_epoch, ..header };
+    writer.active.append(&header, &header_bytes, batch.body(), config.index_interval_bytes);
+    writer.producers.apply(&header, &batch);
+    header.next_offset()
+}
+
+fn log_append_time(config: &LogConfig, timestamp_ms: i64) -> Option<i64> {
+    (config.message_timestamp_type == TimestampType::LogAppendTime).then_some(timestamp_ms)
+}
+
+impl From<WakeError> for AppendError {
+    fn from(error: WakeError) -> AppendError {
+        match error {
+            WakeError::Stopped(stopped) => AppendError::Stopped(stopped),
+            WakeError::Io { dir, source } => AppendError::Io { dir, source },
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Open, flush, close and delete.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::PathBuf,
+    sync::Arc,
+};
+
+use parking_lot::{Mutex, RwLock};
+use thiserror::Error;
+use uuid::Uuid;
+
+use super::{Log, LogWriter, Segments, State, TopicPartition, WakeError, Writer};
+use crate::{
+    active_segment::ActiveSegment,
+    config::LogConfig,
+    leader_epochs::LeaderEpochs,
+    log::LogStopped,
+    partition_files::{Deletion, FileKind, PartitionFiles},
+    partition_metadata,
+    producer_state::ProducerStates,
+    recovery::{self, Known, Listing, Recovered, RecoveryOutcome, sealed_as_listed},
+};
+
+/// How a log was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStart {
+    /// It was closed at this end offset.
+    Clean { end_offset: i64 },
+    /// It was not closed; everything below the recovery point is known to be sound.
+    Unclean { recovery_point: i64 },
+}
+
+/// Why a log cannot be created or opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    #[error(
+        "{} is still being read although its topic was deleted; try again when those reads have ended",
+        dir.display()
+    )]
+    InUse { dir: PathBuf },
+    #[error("the disk is full: no room for a log in {}; free some space and try again", dir.display())]
+    DiskFull { dir: PathBuf },
+    #[error("cannot open the log in {}: {source}", dir.display())]
+    Io { dir: PathBuf, source: io::Error },
+}
+
+/// Why what was appended is not known to be on the disk.
+#[derive(Debug, Error)]
+#[error("cannot flush the log in {}: {source}", dir.display())]
+pub struct FlushError {
+    pub dir: PathBuf,
+    pub source: io::Error,
+}
+
+/// How a closed log is found again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CloseOutcome {
+    pub end_offset: i64,
+    /// Somebody still reads, so that space which was allocated ahead could not be given back.
+    pub still_mapped: bool,
+}
+
+impl Log {
+    /// Makes the directory of a partition that begins at offset 0.
+    pub fn create(
+        dir: PathBuf,
+        topic_partition: TopicPartition,
+        topic_id: Uuid,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<Log, OpenError> {
+        match fs::create_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(OpenError::InUse { dir });
+            }
+            created => created.map_err(|source| OpenError::from_io(&dir, source))?,
+        }
+        let files = PartitionFiles::new(dir);
+        let active = partition_metadata::store(files.dir(), topic_id)
+            .and_then(|()| ActiveSegment::create(&files, 0, now_ms))
+            .map_err(|source| OpenError::from_io(files.dir(), source))?;
+        let log = Log::dormant(files, topic_partition, config, 0, now_ms);
+        let outcome = RecoveryOutcome { end_offset: 0, scanned_bytes: 0, truncation: None };
+        let (producers, leader_epochs) = (ProducerStates::default(), LeaderEpochs::default());
+        let recovered = Recovered { sealed: Vec::new(), active, producers, leader_epochs, outcome };
+        let writer = log.install(recovered, 0);
+        *log.writer.lock() = Writer::Ready(writer);
+        Ok(log)
+    }
+
+    /// Opens what is there. A directory without a segment becomes a log that begins at `log_start_offset`.
+    pub fn open(
+        dir: PathBuf,
+        topic_partition: TopicPartition,
+        config: LogConfig,
+        start: LogStart,
+        log_start_offset: i64,
+        now_ms: i64,
+    ) -> Result<(Log, RecoveryOutcome), OpenError> {
+        let files = PartitionFiles::new(dir);
+        let log = Log::dormant(files, topic_partition, config, log_start_offset, now_ms);
+        match log.open_files(start) {
+            Ok(outcome) => Ok((log, outcome)),
+            Err(source) => Err(OpenError::from_io(log.dir(), source)),
+        }
+    }
+
+    /// Waits until everything appended before this call is on the disk. The next start believes it without a look.
+    pub fn flush(&self) -> Result<(), FlushError> {
+        let failed = |source| FlushError { dir: self.dir().to_owned(), source };
+        if self.segments.read().state != State::Ready {
+            return Ok(());
+        }
+        let unsynced = match self.with_writer(LogWriter::unsynced) {
+            Ok(unsynced) => unsynced.map_err(failed)?,
+            Err(WakeError::Stopped(_)) => return Ok(()),
+            Err(WakeError::Io { source, .. }) => return Err(failed(source)),
+        };
+        unsynced.sync().map_err(failed)?;
+        // A log that was stopped meanwhile has no use for a recovery point.
+        let _ = self.with_writer(|writer| writer.flushed(&unsynced));
+        Ok(())
+    }
+
+    /// Forgets producers that have written nothing for `expiration_ms` (`producer.id.expiration.ms`).
+    pub fn expire_producers(&self, now_ms: i64, expiration_ms: i64) {
+        if let Writer::Ready(writer) = &mut *self.writer.lock() {
+            writer.producers.expire(now_ms, expiration_ms);
+        }
+    }
+
+    /// From where on the log has to be checked after a kill.
+    pub fn recovery_point(&self) -> i64 {
+        match &*self.writer.lock() {
+            Writer::Ready(writer) => writer.recovery_point(),
+            Writer::Dormant { end_offset } => *end_offset,
+            Writer::Stopped(_) => self.end_offset(),
+        }
+    }
+
+    /// Writes the indexes and the producers, and unmaps. Appends and reads are refused from here on; bytes that were
+    /// read before stay valid.
+    pub fn close(&self) -> Result<CloseOutcome, FlushError> {
+        let mut writer = self.writer.lock();
+        if let Writer::Ready(ready) = &mut *writer {
+            ready.finish().map_err(|source| FlushError { dir: self.dir().to_owned(), source })?;
+        }
+        self.stop(&mut writer, LogStopped::Closed);
+        Ok(CloseOutcome { end_offset: self.end_offset(), still_mapped: self.files.is_mapped() })
+    }
+
+    /// Refuses everything from here on, and removes the directory as soon as nobody reads it.
+    pub fn delete(&self) -> Result<Deletion, FlushError> {
+        self.stop(&mut self.writer.lock(), LogStopped::Deleted);
+        self.files.delete().map_err(|source| FlushError { dir: self.dir().to_owned(), source })
+    }
+
+    fn stop(&self, writer: &mut Writer, reason: LogStopped) {
+        self.segments.write().state = State::Stopped(reason);
+        if let Writer::Ready(ready) = std::mem::replace(writer, Writer::Stopped(reason)) {
+            ready.seal();
+        }
+    }
+
+    fn dormant(
+        files: Arc<PartitionFiles>,
+        topic_partition: TopicPartition,
+        config: LogConfig,
+        log_start_offset: i64,
+        opened_ms: i64,
+    ) -> Log {
+        Log {
+            topic_partition,
+            files,
+            config: RwLock::new(Arc::new(config)),
+            segments: RwLock::new(Segments { state: State::Dormant, log_start_offset, list: Vec::new() }),
+            leader_epochs: RwLock::default(),
+            writer: Mutex::new(Writer::Dormant { end_offset: log_start_offset }),
+            opened_ms,
+        }
+    }
+
+    fn open_files(&self, start: LogStart) -> io::Result<RecoveryOutcome> {
+        let mut listing = Listing::of(&self.files)?;
+        if listing.bases.is_empty() {
+            let base_offset = self.start_offset();
+            File::create_new(self.files.path(base_offset, FileKind::Log))?;
+            listing.bases.insert(base_offset);
+        }
+        match start {
+            LogStart::Clean { end_offset } if listing.bases.range(end_offset + 1..).next().is_none() => {
+                self.list_segments(&listing, end_offset)
+            }
+            LogStart::Clean { .. } => self.recover(&listing, 0),
+            LogStart::Unclean { recovery_point } => self.recover(&listing, recovery_point),
+        }
+    }
+
+    fn recover(&self, listing: &Listing, recovery_point: i64) -> io::Result<RecoveryOutcome> {
+        let index_interval_bytes = self.config().index_interval_bytes;
+        let known = Known { recovery_point, clean: false, index_interval_bytes, now_ms: self.opened_ms };
+        let recovered = recovery::recover(&self.files, listing, known)?;
+        let outcome = recovered.outcome.clone();
+        let writer = self.install(recovered, recovery_point.min(outcome.end_offset));
+        *self.writer.lock() = Writer::Ready(writer);
+        Ok(outcome)
+    }
+
+    fn list_segments(&self, listing: &Listing, end_offset: i64) -> io::Result<RecoveryOutcome> {
+        let list = listing
+            .ranges()
+            .map(|(base, next)| sealed_as_listed(&self.files, base, next.unwrap_or(end_offset)))
+            .collect::<io::Result<Vec<_>>>()?;
+        let mut segments = self.segments.write();
+        segments.log_start_offset = segments.log_start_offset.max(first_base(listing)).min(end_offset);
+        segments.list = list;
+        *self.writer.lock() = Writer::Dormant { end_offset };
+        Ok(RecoveryOutcome { end_offset, scanned_bytes: 0, truncation: None })
+    }
+
+    pub(super) fn install(&self, recovered: Recovered, recovery_point: i64) -> Box<LogWriter> {
+        let Recovered { sealed, active, producers, leader_epochs, .. } = recovered;
+        let mut list = sealed;
+        list.push(Arc::clone(active.segment()));
+        let mut segments = self.segments.write();
+        let first_base = list.first().map_or(0, |segment| segment.base_offset());
+        segments.log_start_offset =
+            segments.log_start_offset.max(first_base).min(active.segment().next_offset());
+        segments.list = list;
+        segments.state = State::Ready;
+        *self.leader_epochs.write() = leader_epochs;
+        Box::new(LogWriter::new(Arc::clone(&self.files), active, producers, recovery_point))
+    }
+}
+
+fn first_base(listing: &Listing) -> i64 {
+    listing.bases.first().copied().unwrap_or(0)
+}
+
+impl OpenError {
+    fn from_io(dir: &std::path::Path, source: io::Error) -> OpenError {
+        let dir = dir.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::DiskFull { dir },
+            _ => OpenError::Io { dir, source },
+        }
+    }
+}

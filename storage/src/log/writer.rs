@@ -1,0 +1,95 @@
+//! What only the append lock gives access to.
+
+use std::{fs::File, io, sync::Arc};
+
+use crate::{
+    active_segment::{ActiveSegment, Unsynced},
+    partition_files::{FileKind, PartitionFiles},
+    producer_snapshot,
+    producer_state::ProducerStates,
+    segment::Segment,
+};
+
+pub(super) struct LogWriter {
+    files: Arc<PartitionFiles>,
+    pub(super) active: ActiveSegment,
+    pub(super) producers: ProducerStates,
+    recovery_point: i64,
+    /// Rolled since the last flush.
+    unflushed: Vec<Arc<Segment>>,
+}
+
+/// What a flush brings to the disk, and how far the log is then safe.
+pub(super) struct UnsyncedLog {
+    end_offset: i64,
+    rolled: Vec<Arc<Segment>>,
+    active: Unsynced,
+}
+
+impl LogWriter {
+    pub(super) fn new(
+        files: Arc<PartitionFiles>,
+        active: ActiveSegment,
+        producers: ProducerStates,
+        recovery_point: i64,
+    ) -> LogWriter {
+        LogWriter { files, active, producers, recovery_point, unflushed: Vec::new() }
+    }
+
+    pub(super) fn end_offset(&self) -> i64 {
+        self.active.segment().next_offset()
+    }
+
+    pub(super) fn recovery_point(&self) -> i64 {
+        self.recovery_point
+    }
+
+    /// Ends the active segment and begins the next at the log end.
+    pub(super) fn roll(&mut self, now_ms: i64) -> io::Result<&Arc<Segment>> {
+        self.finish()?;
+        let next = ActiveSegment::create(&self.files, self.end_offset(), now_ms)?;
+        self.unflushed.push(std::mem::replace(&mut self.active, next).seal());
+        Ok(self.active.segment())
+    }
+
+    /// Writes indexes and producers as they are at the log end. May be repeated.
+    pub(super) fn finish(&mut self) -> io::Result<()> {
+        self.active.finish_indexes()?;
+        self.store_producers()
+    }
+
+    /// To be called after [`LogWriter::finish`], or when the files are not needed any more.
+    pub(super) fn seal(self) {
+        self.active.seal();
+    }
+
+    pub(super) fn unsynced(&mut self) -> io::Result<UnsyncedLog> {
+        self.store_producers()?;
+        let active = self.active.write_indexes()?;
+        Ok(UnsyncedLog { end_offset: self.end_offset(), rolled: self.unflushed.clone(), active })
+    }
+
+    pub(super) fn flushed(&mut self, synced: &UnsyncedLog) {
+        self.recovery_point = self.recovery_point.max(synced.end_offset);
+        self.unflushed.drain(..synced.rolled.len());
+    }
+
+    fn store_producers(&self) -> io::Result<()> {
+        match self.end_offset() {
+            0 => Ok(()),
+            end_offset => {
+                let path = self.files.path(end_offset, FileKind::ProducerSnapshot);
+                producer_snapshot::store(&path, &self.producers)
+            }
+        }
+    }
+}
+
+impl UnsyncedLog {
+    pub(super) fn sync(&self) -> io::Result<()> {
+        for segment in &self.rolled {
+            segment.paths().iter().try_for_each(|path| File::options().write(true).open(path)?.sync_all())?;
+        }
+        self.active.sync()
+    }
+}

@@ -1,0 +1,262 @@
+//! The files of one partition, and which of them are mapped.
+//!
+//! Windows refuses to cut, rename or delete a file that is mapped. So whoever wants to do that says so here; it is
+//! done at once when nothing is mapped, else by whoever drops the last map.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions},
+    io::{self, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+use tracing::warn;
+use uuid::Uuid;
+
+/// The suffix of a deleted partition's directory, until its files are gone.
+pub(crate) const DELETED_DIR_SUFFIX: &str = "-delete";
+
+/// Which of a segment's files; see "The disk format" in ARCHITECTURE.md.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    Log,
+    OffsetIndex,
+    TimeIndex,
+    ProducerSnapshot,
+}
+
+impl FileKind {
+    const ALL: [FileKind; 4] =
+        [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::ProducerSnapshot];
+
+    fn extension(self) -> &'static str {
+        match self {
+            FileKind::Log => "log",
+            FileKind::OffsetIndex => "index",
+            FileKind::TimeIndex => "timeindex",
+            FileKind::ProducerSnapshot => "snapshot",
+        }
+    }
+}
+
+pub(crate) struct PartitionFiles {
+    dir: PathBuf,
+    mapped: Mutex<Mapped>,
+}
+
+#[derive(Default)]
+struct Mapped {
+    logs: BTreeMap<i64, MappedLog>,
+    condemned: bool,
+}
+
+#[derive(Default)]
+struct MappedLog {
+    maps: u32,
+    trim_to_bytes: Option<u64>,
+}
+
+/// What a deletion came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    Done,
+    /// Somebody still reads: the last reader, or else the next start, removes the files.
+    WhenUnmapped,
+}
+
+impl PartitionFiles {
+    pub(crate) fn new(dir: PathBuf) -> Arc<PartitionFiles> {
+        Arc::new(PartitionFiles { dir, mapped: Mutex::default() })
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn path(&self, offset: i64, kind: FileKind) -> PathBuf {
+        self.dir.join(format!("{offset:020}.{}", kind.extension()))
+    }
+
+    /// The segment files of the directory by offset, in ascending order for each kind; other names are left out.
+    pub(crate) fn list(&self) -> io::Result<Vec<(i64, FileKind)>> {
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.dir)? {
+            files.extend(entry?.file_name().to_str().and_then(parse_file_name));
+        }
+        files.sort_unstable_by_key(|(offset, _)| *offset);
+        Ok(files)
+    }
+
+    /// To be taken before the segment's log is mapped, and kept as long as it is.
+    pub(crate) fn lease(self: &Arc<PartitionFiles>, base_offset: i64) -> MapLease {
+        self.mapped.lock().logs.entry(base_offset).or_default().maps += 1;
+        MapLease { files: Arc::clone(self), base_offset }
+    }
+
+    pub(crate) fn is_mapped(&self) -> bool {
+        !self.mapped.lock().logs.is_empty()
+    }
+
+    /// Gives back the space that was allocated beyond `len_bytes`, as soon as the log is unmapped.
+    pub(crate) fn trim(&self, base_offset: i64, len_bytes: u64) {
+        let mut mapped = self.mapped.lock();
+        match mapped.logs.get_mut(&base_offset) {
+            Some(log) => log.trim_to_bytes = Some(len_bytes),
+            None => self.trim_unmapped(base_offset, len_bytes),
+        }
+    }
+
+    /// Removes the directory, as soon as none of its files is mapped.
+    pub(crate) fn delete(&self) -> io::Result<Deletion> {
+        let mut mapped = self.mapped.lock();
+        mapped.condemned = true;
+        if mapped.logs.is_empty() {
+            self.remove_dir().map(|()| Deletion::Done)
+        } else {
+            Ok(Deletion::WhenUnmapped)
+        }
+    }
+
+    fn unmapped(&self, base_offset: i64) {
+        let mut mapped = self.mapped.lock();
+        let Some(log) = mapped.logs.get_mut(&base_offset) else { return };
+        log.maps -= 1;
+        if log.maps > 0 {
+            return;
+        }
+        let trim_to_bytes = log.trim_to_bytes;
+        mapped.logs.remove(&base_offset);
+        if mapped.condemned {
+            if mapped.logs.is_empty()
+                && let Err(error) = self.remove_dir()
+            {
+                warn!(dir = %self.dir.display(), %error, "a deleted partition stays until the next start");
+            }
+        } else if let Some(len_bytes) = trim_to_bytes {
+            self.trim_unmapped(base_offset, len_bytes);
+        }
+    }
+
+    /// The next start cuts what cannot be cut here, so that a failure costs nothing but space.
+    fn trim_unmapped(&self, base_offset: i64, len_bytes: u64) {
+        let path = self.path(base_offset, FileKind::Log);
+        if let Err(error) = OpenOptions::new().write(true).open(&path).and_then(|log| log.set_len(len_bytes))
+        {
+            warn!(path = %path.display(), %error, "allocated space stays until the next start");
+        }
+    }
+
+    /// Renamed first, so that a partition of the same name can be made, and a kill in between leaves a name that
+    /// says what to do.
+    fn remove_dir(&self) -> io::Result<()> {
+        let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
+        let deleted =
+            self.dir.with_file_name(format!("{name}.{}{DELETED_DIR_SUFFIX}", Uuid::new_v4().simple()));
+        fs::rename(&self.dir, &deleted)?;
+        fs::remove_dir_all(deleted)
+    }
+}
+
+/// Says that a log is mapped, until it is dropped.
+pub(crate) struct MapLease {
+    files: Arc<PartitionFiles>,
+    base_offset: i64,
+}
+
+impl Drop for MapLease {
+    fn drop(&mut self) {
+        self.files.unmapped(self.base_offset);
+    }
+}
+
+static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
+
+/// Makes the file `to_bytes` long, with space on the disk behind every byte from `from_bytes` on, so that writing
+/// through a map cannot hit a full disk.
+///
+/// The zeros are written, although the space is allocated already: a page's first write through the map costs five
+/// times less when the page is in the cache (320 MB in 64 KiB appends on ext4: 0.06 s of CPU, 0.4 s without, and
+/// populating the map by `madvise` saves nothing at this step size).
+pub(crate) fn allocate(mut file: &File, from_bytes: u64, to_bytes: u64) -> io::Result<()> {
+    match fs4::FileExt::allocate(file, to_bytes) {
+        Err(error) if error.kind() == io::ErrorKind::Unsupported => {}
+        outcome => outcome?,
+    }
+    file.seek(SeekFrom::Start(from_bytes))?;
+    let mut left = to_bytes.saturating_sub(from_bytes) as usize;
+    while left > 0 {
+        let chunk = &ZEROS[..left.min(ZEROS.len())];
+        file.write_all(chunk)?;
+        left -= chunk.len();
+    }
+    Ok(())
+}
+
+fn parse_file_name(name: &str) -> Option<(i64, FileKind)> {
+    let (digits, extension) = name.split_once('.')?;
+    let kind = FileKind::ALL.into_iter().find(|kind| kind.extension() == extension)?;
+    if digits.len() != 20 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some((digits.parse().ok()?, kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(dir: &Path) -> Arc<PartitionFiles> {
+        let files = PartitionFiles::new(dir.join("t-0"));
+        fs::create_dir(files.dir()).unwrap();
+        fs::write(files.path(0, FileKind::Log), [0; 100]).unwrap();
+        files
+    }
+
+    fn log_bytes(files: &PartitionFiles) -> u64 {
+        fs::metadata(files.path(0, FileKind::Log)).unwrap().len()
+    }
+
+    #[test]
+    fn names_are_kafkas() {
+        assert_eq!(parse_file_name("00000000000000000042.timeindex"), Some((42, FileKind::TimeIndex)));
+        assert_eq!(parse_file_name("42.log"), None);
+        assert_eq!(parse_file_name("00000000000000000042.log.deleted"), None);
+        assert_eq!(parse_file_name("99999999999999999999.log"), None);
+        assert_eq!(parse_file_name("leader-epoch-checkpoint"), None);
+    }
+
+    #[test]
+    fn a_mapped_log_is_trimmed_by_its_last_reader() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(dir.path());
+        let (first, second) = (files.lease(0), files.lease(0));
+        files.trim(0, 10);
+        drop(first);
+        assert_eq!(log_bytes(&files), 100);
+        drop(second);
+        assert_eq!(log_bytes(&files), 10);
+    }
+
+    #[test]
+    fn a_mapped_partition_is_deleted_by_its_last_reader() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = files(dir.path());
+        let lease = files.lease(0);
+        assert_eq!(files.delete().unwrap(), Deletion::WhenUnmapped);
+        assert!(files.dir().exists());
+        drop(lease);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn allocated_space_is_zero() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), [7; 20]).unwrap();
+        allocate(&OpenOptions::new().write(true).open(file.path()).unwrap(), 10, 100_000).unwrap();
+        let bytes = fs::read(file.path()).unwrap();
+        assert_eq!(bytes.len(), 100_000);
+        assert!(bytes[..10].iter().all(|&byte| byte == 7) && bytes[10..].iter().all(|&byte| byte == 0));
+    }
+}

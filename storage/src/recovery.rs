@@ -1,0 +1,198 @@
+//! From the files of a partition to a log that can go on.
+//!
+//! Below the recovery point everything is believed: it was written, with its index entries, before the point was
+//! recorded. From there on every batch is checked, and the log is cut at the first that is not sound. After a clean
+//! stop the recovery point is the log end, so that only the batches behind the last index entry are looked at.
+
+mod outcome;
+mod scan;
+
+use std::{collections::BTreeSet, fs, io, sync::Arc};
+
+pub use outcome::{RecoveryOutcome, TailFault, Truncation};
+use scan::Scan;
+
+use crate::{
+    active_segment::ActiveSegment,
+    leader_epochs::{self, LeaderEpochs},
+    partition_files::{FileKind, PartitionFiles},
+    producer_snapshot,
+    producer_state::ProducerStates,
+    publish::SegmentEnd,
+    segment::Segment,
+};
+
+/// What is known about a partition before its files are read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known {
+    pub(crate) recovery_point: i64,
+    /// The log was closed, so that its files end where its batches do.
+    pub(crate) clean: bool,
+    pub(crate) index_interval_bytes: u32,
+    pub(crate) now_ms: i64,
+}
+
+pub(crate) struct Recovered {
+    pub(crate) sealed: Vec<Arc<Segment>>,
+    pub(crate) active: ActiveSegment,
+    pub(crate) producers: ProducerStates,
+    pub(crate) leader_epochs: LeaderEpochs,
+    pub(crate) outcome: RecoveryOutcome,
+}
+
+/// The offsets that the names of a partition's files hold.
+pub(crate) struct Listing {
+    pub(crate) bases: BTreeSet<i64>,
+    indexed: BTreeSet<i64>,
+    snapshots: BTreeSet<i64>,
+}
+
+impl Listing {
+    pub(crate) fn of(files: &PartitionFiles) -> io::Result<Listing> {
+        let mut listing =
+            Listing { bases: BTreeSet::new(), indexed: BTreeSet::new(), snapshots: BTreeSet::new() };
+        for (offset, kind) in files.list()? {
+            match kind {
+                FileKind::Log => listing.bases.insert(offset),
+                FileKind::OffsetIndex => listing.indexed.insert(offset),
+                FileKind::ProducerSnapshot => listing.snapshots.insert(offset),
+                FileKind::TimeIndex => false,
+            };
+        }
+        Ok(listing)
+    }
+
+    /// Segments by base offset, each with the base of the next.
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = (i64, Option<i64>)> {
+        self.bases.iter().map(|&base| (base, self.bases.range(base + 1..).next().copied()))
+    }
+}
+
+/// Reads what has to be read, cuts what is not sound, and removes what lies behind the cut.
+pub(crate) fn recover(files: &Arc<PartitionFiles>, listing: &Listing, known: Known) -> io::Result<Recovered> {
+    let (producers, replay_from) = newest_snapshot(files, listing, known)?;
+    let mut scan = Scan {
+        files,
+        known,
+        replay_from,
+        producers,
+        leader_epochs: LeaderEpochs::load(&files.dir().join(leader_epochs::FILE_NAME))?,
+        scanned_bytes: 0,
+    };
+    let epochs_before = scan.leader_epochs.clone();
+    let first_scanned = known.recovery_point.min(replay_from);
+    let mut sealed = Vec::new();
+    let mut active = None;
+    let mut truncation = None;
+    for (base_offset, next_base) in listing.ranges() {
+        if next_base.is_some_and(|next| next <= first_scanned) {
+            sealed.push(believed(&mut scan, listing, base_offset, next_base)?);
+            continue;
+        }
+        let mut scanned = scan.segment(base_offset, next_base)?;
+        truncation = scanned.take_fault(files, base_offset);
+        match next_base {
+            Some(next_base) if truncation.is_none() => {
+                sealed.push(scanned.seal(files, base_offset, next_base)?);
+            }
+            _ => {
+                active = Some(scanned.resume(files, base_offset, known.now_ms)?);
+                break;
+            }
+        }
+    }
+    let active =
+        active.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the partition has no segment"))?;
+    let end_offset = active.segment().next_offset();
+    if let Some(truncation) = &mut truncation {
+        truncation.removed_segments = remove_segments_behind(files, listing, active.segment().base_offset())?;
+    }
+    remove_stale_snapshots(files, listing, end_offset, replay_from)?;
+    scan.leader_epochs.truncate(end_offset);
+    if scan.leader_epochs != epochs_before {
+        scan.leader_epochs.store(&files.dir().join(leader_epochs::FILE_NAME))?;
+    }
+    let Scan { producers, leader_epochs, scanned_bytes, .. } = scan;
+    let outcome = RecoveryOutcome { end_offset, scanned_bytes, truncation };
+    Ok(Recovered { sealed, active, producers, leader_epochs, outcome })
+}
+
+/// A segment below everything that has to be looked at. One without an index gets it again; after a kill its file may
+/// be longer than its batches.
+fn believed(
+    scan: &mut Scan<'_>,
+    listing: &Listing,
+    base_offset: i64,
+    next_base: Option<i64>,
+) -> io::Result<Arc<Segment>> {
+    let next_base = next_base.unwrap_or(base_offset);
+    if !scan.known.clean || !listing.indexed.contains(&base_offset) {
+        return scan.segment(base_offset, Some(next_base))?.seal(scan.files, base_offset, next_base);
+    }
+    sealed_as_listed(scan.files, base_offset, next_base)
+}
+
+/// A segment whose file is trimmed and indexed, without a look into it.
+pub(crate) fn sealed_as_listed(
+    files: &Arc<PartitionFiles>,
+    base_offset: i64,
+    next_offset: i64,
+) -> io::Result<Arc<Segment>> {
+    let size_bytes = fs::metadata(files.path(base_offset, FileKind::Log))?.len();
+    let end = SegmentEnd {
+        position: u32::try_from(size_bytes).unwrap_or(u32::MAX),
+        relative_offset: u32::try_from(next_offset - base_offset).unwrap_or(u32::MAX),
+    };
+    Ok(Arc::new(Segment::sealed(Arc::clone(files), base_offset, end)))
+}
+
+/// The producers as of the newest snapshot that needs no unchecked batches, and its offset. A damaged one is passed
+/// over for the one before.
+fn newest_snapshot(
+    files: &PartitionFiles,
+    listing: &Listing,
+    known: Known,
+) -> io::Result<(ProducerStates, i64)> {
+    for &offset in listing.snapshots.range(..=known.recovery_point).rev() {
+        match producer_snapshot::load(&files.path(offset, FileKind::ProducerSnapshot)) {
+            Ok(producers) => return Ok((producers, offset)),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // Kafka, too, takes a log that was closed without any snapshot for one without producers.
+    let replay_from = if known.clean && listing.snapshots.is_empty() { known.recovery_point } else { 0 };
+    Ok((ProducerStates::default(), replay_from))
+}
+
+fn remove_segments_behind(files: &PartitionFiles, listing: &Listing, base_offset: i64) -> io::Result<usize> {
+    let behind = listing.bases.range(base_offset + 1..);
+    for &base_offset in behind.clone() {
+        for kind in [FileKind::TimeIndex, FileKind::OffsetIndex, FileKind::Log] {
+            remove_if_present(files, base_offset, kind)?;
+        }
+    }
+    Ok(behind.count())
+}
+
+/// Keeps the snapshot that was loaded and those where a segment begins.
+fn remove_stale_snapshots(
+    files: &PartitionFiles,
+    listing: &Listing,
+    end_offset: i64,
+    loaded: i64,
+) -> io::Result<()> {
+    for &offset in &listing.snapshots {
+        if offset > end_offset || offset != loaded && !listing.bases.contains(&offset) {
+            remove_if_present(files, offset, FileKind::ProducerSnapshot)?;
+        }
+    }
+    Ok(())
+}
+
+fn remove_if_present(files: &PartitionFiles, offset: i64, kind: FileKind) -> io::Result<()> {
+    match fs::remove_file(files.path(offset, kind)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}

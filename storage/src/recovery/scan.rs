@@ -1,0 +1,197 @@
+//! One segment, batch by batch.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    sync::Arc,
+};
+
+use ottla_protocol::batch::{BatchHeader, HEADER_BYTES, RecordBatch};
+
+use super::{Known, TailFault, Truncation};
+use crate::{
+    active_segment::ActiveSegment,
+    index::{Entries, OffsetEntry},
+    leader_epochs::LeaderEpochs,
+    map::Map,
+    partition_files::{FileKind, PartitionFiles},
+    producer_state::ProducerStates,
+    publish::SegmentEnd,
+    segment::Segment,
+    segment_indexes::SegmentIndexes,
+};
+
+pub(super) struct Scan<'a> {
+    pub(super) files: &'a Arc<PartitionFiles>,
+    pub(super) known: Known,
+    /// Batches below are in the producer snapshot already.
+    pub(super) replay_from: i64,
+    pub(super) producers: ProducerStates,
+    pub(super) leader_epochs: LeaderEpochs,
+    pub(super) scanned_bytes: u64,
+}
+
+pub(super) struct ScannedSegment {
+    end: SegmentEnd,
+    file_bytes: u64,
+    first_timestamp: Option<i64>,
+    indexes: SegmentIndexes,
+    fault: Option<TailFault>,
+}
+
+impl Scan<'_> {
+    /// Walks a segment up to its end, to the space allocated ahead, or to the first fault.
+    pub(super) fn segment(&mut self, base_offset: i64, next_base: Option<i64>) -> io::Result<ScannedSegment> {
+        let file = File::open(self.files.path(base_offset, FileKind::Log))?;
+        let file_bytes = file.metadata()?.len();
+        // Positions are 31 bits; what lies behind cannot be a batch of this segment.
+        let len_bytes = file_bytes.min(i32::MAX as u64) as usize;
+        let map = match len_bytes {
+            0 => None,
+            _ => Some(Map::sealed(&file, len_bytes, self.files.lease(base_offset))?),
+        };
+        let batches = map.as_ref().map_or(&[][..], |map| map.published());
+        let mut scanned = self.walk(base_offset, batches)?;
+        scanned.file_bytes = file_bytes;
+        let end = base_offset + i64::from(scanned.end.relative_offset);
+        let unused = u64::from(scanned.end.position) < file_bytes;
+        if let Some(next) = next_base
+            && (next < end || unused && next > end)
+        {
+            scanned.fault.get_or_insert(TailFault::Gap { end, next });
+        }
+        Ok(scanned)
+    }
+
+    fn walk(&mut self, base_offset: i64, batches: &[u8]) -> io::Result<ScannedSegment> {
+        let believed = u32::try_from(self.known.recovery_point - base_offset).unwrap_or(0);
+        let mut indexes = SegmentIndexes::load(self.files, base_offset, believed, batches.len() as u32)?;
+        let mut indexed_to = indexes.offsets().last()?;
+        if !indexed_to.is_none_or(|entry| points_at_its_batch(entry, base_offset, batches)) {
+            indexes = SegmentIndexes::new();
+            indexed_to = None;
+        }
+        let note_from = indexed_to.map_or(0, |entry| entry.position);
+        let replay_from = u32::try_from(self.replay_from - base_offset).unwrap_or(0);
+        let start = indexes.offsets().last_where(|entry| entry.relative_offset <= replay_from)?;
+        let mut end = match start {
+            None => SegmentEnd { position: 0, relative_offset: 0 },
+            Some(entry) => SegmentEnd {
+                position: entry.position,
+                relative_offset: first_offset(batches, entry.position, base_offset),
+            },
+        };
+        let fault = loop {
+            match self.batch(base_offset, batches, end) {
+                Ok(None) => break None,
+                Err(fault) => break Some(fault),
+                Ok(Some(batch)) => {
+                    if end.position >= note_from {
+                        let interval_bytes = self.known.index_interval_bytes;
+                        indexes.note(base_offset, end.position, batch.header(), interval_bytes);
+                    }
+                    self.take(&batch);
+                    end.position += batch.size_bytes() as u32;
+                    end.relative_offset = (batch.header().next_offset() - base_offset) as u32;
+                }
+            }
+        };
+        let first_timestamp = BatchHeader::parse(batches).ok().map(|batch| batch.max_timestamp);
+        Ok(ScannedSegment { end, file_bytes: 0, first_timestamp, indexes, fault })
+    }
+
+    /// The batch at `end`, checked as far as it is not believed. `None` at the end of the segment.
+    fn batch<'b>(
+        &mut self,
+        base_offset: i64,
+        batches: &'b [u8],
+        end: SegmentEnd,
+    ) -> Result<Option<RecordBatch<'b>>, TailFault> {
+        let rest = batches.get(end.position as usize..).unwrap_or_default();
+        if rest.iter().take(HEADER_BYTES).all(|&byte| byte == 0) {
+            return Ok(None);
+        }
+        let (batch, _) = RecordBatch::parse(rest).map_err(TailFault::Batch)?;
+        let expected = base_offset + i64::from(end.relative_offset);
+        let (found, last) = (batch.base_offset(), batch.last_offset());
+        if found < expected || last < found || last - base_offset > i64::from(i32::MAX) {
+            return Err(TailFault::OffsetOrder { expected, found });
+        }
+        if last >= self.known.recovery_point {
+            batch.verify_crc().map_err(TailFault::Batch)?;
+        }
+        self.scanned_bytes += batch.size_bytes() as u64;
+        Ok(Some(batch))
+    }
+
+    fn take(&mut self, batch: &RecordBatch<'_>) {
+        if batch.last_offset() >= self.replay_from {
+            self.producers.apply(batch.header(), batch);
+        }
+        if batch.last_offset() >= self.known.recovery_point {
+            self.leader_epochs.assign(batch.header().leader_epoch, batch.base_offset());
+        }
+    }
+}
+
+impl ScannedSegment {
+    pub(super) fn take_fault(&mut self, files: &PartitionFiles, base_offset: i64) -> Option<Truncation> {
+        let reason = self.fault.take()?;
+        Some(Truncation {
+            offset: base_offset + i64::from(self.end.relative_offset),
+            path: files.path(base_offset, FileKind::Log),
+            position: u64::from(self.end.position),
+            cut_bytes: self.file_bytes - u64::from(self.end.position),
+            removed_segments: 0,
+            reason,
+        })
+    }
+
+    /// Cuts the file where its batches end, and makes it the segment that the log appends to.
+    pub(super) fn resume(
+        self,
+        files: &Arc<PartitionFiles>,
+        base_offset: i64,
+        now_ms: i64,
+    ) -> io::Result<ActiveSegment> {
+        self.cut(files, base_offset)?;
+        let segment = Segment::active(Arc::clone(files), base_offset, self.end, self.indexes);
+        Ok(ActiveSegment::resume(files, Arc::new(segment), self.first_timestamp, now_ms))
+    }
+
+    /// Cuts the file where its batches end, and writes its indexes if they are not there.
+    pub(super) fn seal(
+        mut self,
+        files: &Arc<PartitionFiles>,
+        base_offset: i64,
+        next_base: i64,
+    ) -> io::Result<Arc<Segment>> {
+        self.cut(files, base_offset)?;
+        self.indexes.finish(files, base_offset)?;
+        let relative_offset = u32::try_from(next_base - base_offset).unwrap_or(u32::MAX);
+        let end = SegmentEnd { relative_offset, ..self.end };
+        Ok(Arc::new(Segment::sealed(Arc::clone(files), base_offset, end)))
+    }
+
+    fn cut(&self, files: &PartitionFiles, base_offset: i64) -> io::Result<()> {
+        let end_bytes = u64::from(self.end.position);
+        if end_bytes == self.file_bytes {
+            return Ok(());
+        }
+        OpenOptions::new().write(true).open(files.path(base_offset, FileKind::Log))?.set_len(end_bytes)
+    }
+}
+
+/// An index has no checksum; its last entry shows whether it belongs to the log beside it.
+fn points_at_its_batch(entry: OffsetEntry, base_offset: i64, batches: &[u8]) -> bool {
+    let batch = batches.get(entry.position as usize..).map(BatchHeader::parse);
+    matches!(batch, Some(Ok(batch)) if batch.last_offset() == base_offset + i64::from(entry.relative_offset))
+}
+
+fn first_offset(batches: &[u8], position: u32, base_offset: i64) -> u32 {
+    let batch = batches.get(position as usize..).map(BatchHeader::parse);
+    match batch {
+        Some(Ok(batch)) => u32::try_from(batch.base_offset - base_offset).unwrap_or(0),
+        _ => 0,
+    }
+}

@@ -1,0 +1,319 @@
+//! One `.log` file with its indexes, as readers see it.
+
+use std::{
+    fs::File,
+    io,
+    path::PathBuf,
+    sync::{Arc, Weak},
+};
+
+use bytes::Bytes;
+use ottla_protocol::batch::{BatchError, RecordBatch};
+use parking_lot::{RwLock, RwLockWriteGuard};
+use thiserror::Error;
+
+use crate::{
+    index::{Entries, Entry, IndexInMemory, IndexOnDisk, OffsetEntry, TimeEntry},
+    map::{Map, MapWriter},
+    partition_files::{FileKind, PartitionFiles},
+    publish::{Published, SegmentEnd},
+    segment_indexes::SegmentIndexes,
+};
+
+/// A record found by its timestamp decompresses at most this much.
+const MAX_DECOMPRESSED_BYTES: usize = 1 << 30;
+
+pub(crate) struct Segment {
+    base_offset: i64,
+    files: Arc<PartitionFiles>,
+    content: Published<Held>,
+    indexes: RwLock<Indexes>,
+}
+
+enum Held {
+    /// Appended to: stays mapped.
+    Open(Arc<Map>),
+    /// Mapped while somebody reads.
+    Idle(Weak<Map>),
+}
+
+enum Indexes {
+    InMemory(SegmentIndexes),
+    OnDisk,
+}
+
+/// Why a segment cannot be read.
+#[derive(Debug, Error)]
+pub enum SegmentError {
+    #[error("cannot read {}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{} is damaged at position {position}: {cause}", path.display())]
+    Damaged { path: PathBuf, position: usize, cause: BatchError },
+}
+
+/// A record's place and time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OffsetAndTimestamp {
+    pub offset: i64,
+    pub timestamp: i64,
+    pub leader_epoch: i32,
+}
+
+/// Whole batches of one segment.
+pub(crate) struct Batches {
+    map: Option<Arc<Map>>,
+    end: usize,
+}
+
+impl Batches {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.map.as_ref().map_or(&[], |map| &map.published()[..self.end])
+    }
+
+    fn slice(&self, start: usize, stop: usize) -> Bytes {
+        self.map.as_ref().and_then(|map| map.slice(start..stop)).unwrap_or_default()
+    }
+}
+
+impl Segment {
+    /// A segment that goes on from `end`, with its indexes in memory.
+    pub(crate) fn active(
+        files: Arc<PartitionFiles>,
+        base_offset: i64,
+        end: SegmentEnd,
+        indexes: SegmentIndexes,
+    ) -> Segment {
+        let indexes = RwLock::new(Indexes::InMemory(indexes));
+        Segment { base_offset, files, content: Published::new(end, Held::Idle(Weak::new())), indexes }
+    }
+
+    /// A segment with its indexes in their files.
+    pub(crate) fn sealed(files: Arc<PartitionFiles>, base_offset: i64, end: SegmentEnd) -> Segment {
+        let indexes = RwLock::new(Indexes::OnDisk);
+        Segment { base_offset, files, content: Published::new(end, Held::Idle(Weak::new())), indexes }
+    }
+
+    pub(crate) fn base_offset(&self) -> i64 {
+        self.base_offset
+    }
+
+    pub(crate) fn end(&self) -> SegmentEnd {
+        self.content.end()
+    }
+
+    pub(crate) fn next_offset(&self) -> i64 {
+        self.base_offset + i64::from(self.end().relative_offset)
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.files.path(self.base_offset, FileKind::Log)
+    }
+
+    /// Log and indexes.
+    pub(crate) fn paths(&self) -> [PathBuf; 3] {
+        [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex]
+            .map(|kind| self.files.path(self.base_offset, kind))
+    }
+
+    /// Whole batches from the one that holds `offset` on, at most `max_bytes`; the first one in any case if
+    /// `at_least_one_batch`. `None` when no batch lies there.
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one_batch: bool,
+    ) -> Result<Option<Bytes>, SegmentError> {
+        let batches = self.batches()?;
+        let Some(start) = self.position_of(batches.bytes(), offset)? else { return Ok(None) };
+        let stop = self.last_whole_batch(batches.bytes(), start, max_bytes, at_least_one_batch)?;
+        Ok(Some(batches.slice(start, stop)))
+    }
+
+    /// The first record at or behind `from_offset` whose timestamp is at least `timestamp`.
+    pub(crate) fn find_timestamp(
+        &self,
+        timestamp: i64,
+        from_offset: i64,
+    ) -> Result<Option<OffsetAndTimestamp>, SegmentError> {
+        let earlier = self.last_time_entry(|entry| entry.timestamp < timestamp)?;
+        let behind =
+            earlier.map_or(self.base_offset, |entry| self.base_offset + i64::from(entry.relative_offset));
+        let batches = self.batches()?;
+        let Some(mut position) = self.position_of(batches.bytes(), behind.max(from_offset))? else {
+            return Ok(None);
+        };
+        while let Some(batch) = self.batch_at(batches.bytes(), position)? {
+            if batch.header().max_timestamp >= timestamp
+                && let Some(found) = self.find_in_batch(&batch, position, timestamp, from_offset)?
+            {
+                return Ok(Some(found));
+            }
+            position += batch.size_bytes();
+        }
+        Ok(None)
+    }
+
+    /// The largest timestamp and the last offset of its batch; `None` when no batch has a timestamp.
+    pub(crate) fn largest_timestamp(&self) -> Result<Option<TimeEntry>, SegmentError> {
+        if let Indexes::InMemory(indexes) = &*self.indexes.read() {
+            return Ok(Some(indexes.largest()).filter(|largest| largest.timestamp >= 0));
+        }
+        self.last_time_entry(|_| true)
+    }
+
+    /// Every batch up to the published end.
+    pub(crate) fn batches(&self) -> Result<Batches, SegmentError> {
+        let (end, map) = self.content.view(|end, held| self.map(end, held));
+        let map = map.map_err(|source| SegmentError::Io { path: self.path(), source })?;
+        Ok(Batches { map, end: end.position as usize })
+    }
+
+    /// For the writer: `map` shall serve readers from here on.
+    pub(crate) fn open(&self, map: &MapWriter) {
+        self.content.replace_map(Held::Open(Arc::clone(map.map())));
+    }
+
+    /// For the writer: readers see everything below `end`, which the map has.
+    pub(crate) fn publish(&self, end: SegmentEnd) {
+        self.content.publish(end);
+    }
+
+    /// For the writer: nothing more will come. Unmapped as soon as nobody reads.
+    pub(crate) fn seal(&self) {
+        *self.indexes.write() = Indexes::OnDisk;
+        self.content.replace_map(Held::Idle(Weak::new()));
+        self.files.trim(self.base_offset, u64::from(self.end().position));
+    }
+
+    /// For the writer: the indexes of a segment that is not sealed.
+    pub(crate) fn indexes_mut(&self) -> Option<impl std::ops::DerefMut<Target = SegmentIndexes>> {
+        RwLockWriteGuard::try_map(self.indexes.write(), |indexes| match indexes {
+            Indexes::InMemory(indexes) => Some(indexes),
+            Indexes::OnDisk => None,
+        })
+        .ok()
+    }
+
+    pub(crate) fn indexes_are_full(&self, max_bytes: u32) -> bool {
+        matches!(&*self.indexes.read(), Indexes::InMemory(indexes) if indexes.is_full(max_bytes))
+    }
+
+    fn map(&self, end: SegmentEnd, held: &mut Held) -> io::Result<Option<Arc<Map>>> {
+        if end.position == 0 {
+            return Ok(None);
+        }
+        let idle = match held {
+            Held::Open(map) => return Ok(Some(Arc::clone(map))),
+            Held::Idle(idle) => idle,
+        };
+        if let Some(map) = idle.upgrade() {
+            return Ok(Some(map));
+        }
+        let lease = self.files.lease(self.base_offset);
+        let map = Map::sealed(&File::open(self.path())?, end.position as usize, lease)?;
+        *idle = Arc::downgrade(&map);
+        Ok(Some(map))
+    }
+
+    /// Where the batch begins that holds `offset`, or the first one behind it.
+    fn position_of(&self, batches: &[u8], offset: i64) -> Result<Option<usize>, SegmentError> {
+        let relative_offset = u32::try_from(offset - self.base_offset).unwrap_or(0);
+        let entry = self.last_offset_entry(|entry| entry.relative_offset <= relative_offset)?;
+        let mut position = entry.map_or(0, |entry| entry.position as usize);
+        while let Some(batch) = self.batch_at(batches, position)? {
+            if batch.last_offset() >= offset {
+                return Ok(Some(position));
+            }
+            position += batch.size_bytes();
+        }
+        Ok(None)
+    }
+
+    /// Where the last batch ends of those that fit in `max_bytes` from `start` on.
+    fn last_whole_batch(
+        &self,
+        batches: &[u8],
+        start: usize,
+        max_bytes: usize,
+        at_least_one_batch: bool,
+    ) -> Result<usize, SegmentError> {
+        let limit = start.saturating_add(max_bytes);
+        if limit >= batches.len() {
+            return Ok(batches.len());
+        }
+        let entry = self.last_offset_entry(|entry| entry.position as usize <= limit)?;
+        let mut stop = entry.map_or(start, |entry| start.max(entry.position as usize));
+        while let Some(batch) = self.batch_at(batches, stop)? {
+            let first_of_all = at_least_one_batch && stop == start;
+            if stop + batch.size_bytes() > limit && !first_of_all {
+                break;
+            }
+            stop += batch.size_bytes();
+        }
+        Ok(stop)
+    }
+
+    fn find_in_batch(
+        &self,
+        batch: &RecordBatch<'_>,
+        position: usize,
+        timestamp: i64,
+        from_offset: i64,
+    ) -> Result<Option<OffsetAndTimestamp>, SegmentError> {
+        let damaged = |cause| SegmentError::Damaged { path: self.path(), position, cause };
+        for record in &batch.records(MAX_DECOMPRESSED_BYTES).map_err(damaged)? {
+            let record = record.map_err(damaged)?;
+            if record.timestamp >= timestamp && record.offset >= from_offset {
+                let leader_epoch = batch.header().leader_epoch;
+                return Ok(Some(OffsetAndTimestamp {
+                    offset: record.offset,
+                    timestamp: record.timestamp,
+                    leader_epoch,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn batch_at<'a>(
+        &self,
+        batches: &'a [u8],
+        position: usize,
+    ) -> Result<Option<RecordBatch<'a>>, SegmentError> {
+        match batches.get(position..) {
+            None | Some([]) => Ok(None),
+            Some(rest) => match RecordBatch::parse(rest) {
+                Ok((batch, _)) => Ok(Some(batch)),
+                Err(cause) => Err(SegmentError::Damaged { path: self.path(), position, cause }),
+            },
+        }
+    }
+
+    fn last_offset_entry(
+        &self,
+        before: impl Fn(&OffsetEntry) -> bool,
+    ) -> Result<Option<OffsetEntry>, SegmentError> {
+        self.last_entry(FileKind::OffsetIndex, SegmentIndexes::offsets, before)
+    }
+
+    fn last_time_entry(
+        &self,
+        before: impl Fn(&TimeEntry) -> bool,
+    ) -> Result<Option<TimeEntry>, SegmentError> {
+        self.last_entry(FileKind::TimeIndex, SegmentIndexes::times, before)
+    }
+
+    fn last_entry<E: Entry>(
+        &self,
+        kind: FileKind,
+        in_memory: fn(&SegmentIndexes) -> &IndexInMemory<E>,
+        before: impl Fn(&E) -> bool,
+    ) -> Result<Option<E>, SegmentError> {
+        let found = match &*self.indexes.read() {
+            Indexes::InMemory(indexes) => in_memory(indexes).last_where(before),
+            Indexes::OnDisk => IndexOnDisk::open(&self.files.path(self.base_offset, kind))
+                .and_then(|index| index.last_where(before)),
+        };
+        found.map_err(|source| SegmentError::Io { path: self.files.path(self.base_offset, kind), source })
+    }
+}
