@@ -10,6 +10,7 @@ pub mod frame;
 pub mod records;
 
 mod error;
+mod error_code;
 mod request;
 mod response;
 mod shape;
@@ -22,6 +23,7 @@ pub use kafka_protocol::protocol::{StrBytes, VersionRange};
 
 pub use compression::Compression;
 pub use error::{DecodeError, EncodeError};
+pub use error_code::KafkaName;
 pub use frame::{FrameDecoder, FrameError};
 pub use request::{RequestHeader, decode_body, decode_header, encode_request};
 pub use response::{Encoded, decode_response, encode_response};
