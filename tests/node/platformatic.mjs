@@ -2,7 +2,8 @@
 import { Admin, Consumer, MessagesStreamFallbackModes, MessagesStreamModes, Producer } from '@platformatic/kafka'
 import { serve, text } from './agent.mjs'
 
-const options = { clientId: 'ottla-tests', bootstrapBrokers: [process.argv[2]] }
+// Kafka itself takes longer to restart than the default of 3 retries lasts.
+const options = { clientId: 'ottla-tests', bootstrapBrokers: [process.argv[2]], retries: 100, retryDelay: 250 }
 let consumer
 let stream
 let subscribed

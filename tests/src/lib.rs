@@ -10,15 +10,20 @@
 
 pub mod agent;
 pub mod apache_kafka;
+pub mod binary;
 pub mod client_library;
 pub mod console;
 pub mod install;
 pub mod kafka_release;
 pub mod kafka_tools;
+pub mod ottla_process;
+pub mod partition;
 pub mod program;
 pub mod python;
 pub mod runtime;
 pub mod server;
+pub mod spark;
+pub mod streaming;
 
 pub use agent::{Agent, Record};
 pub use apache_kafka::ApacheKafka;

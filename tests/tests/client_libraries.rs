@@ -180,6 +180,8 @@ async fn outlives_a_restart_of_the_broker(agent: &mut Agent, server: &mut Server
     agent.produce(&topic, "none", &mut before).await;
     agent.subscribe(&topic, &unique("restart")).await;
     assert_eq!(agent.poll(5).await, before);
+    // A member that joins anew after the restart goes on from here.
+    agent.commit().await;
 
     server.restart().await;
     let mut after = numbered(5, 1);
