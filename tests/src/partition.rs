@@ -18,15 +18,19 @@ pub struct StoredRecord {
 
 /// Every record from the partition's start to its end.
 pub async fn read(client: &Client, topic: &str, partition: i32) -> Vec<StoredRecord> {
-    let wanted = [(topic, partition, OffsetSpec::Earliest), (topic, partition, OffsetSpec::Latest)];
-    let bounds = client.list_offsets(&wanted).await.expect("the partition has a start and an end");
-    let [mut next, end] = [0, 1].map(|at: usize| bounds[at].offset.expect("an offset"));
+    let mut next = offset(client, topic, partition, OffsetSpec::Earliest).await;
+    let end = offset(client, topic, partition, OffsetSpec::Latest).await;
     let mut records = Vec::new();
     while next < end {
         records.extend(fetch(client, topic, partition, next).await);
         next = records.last().expect("a fetch below the end brings records").offset + 1;
     }
     records
+}
+
+async fn offset(client: &Client, topic: &str, partition: i32, spec: OffsetSpec) -> i64 {
+    let listed = client.list_offsets(&[(topic, partition, spec)]).await.expect("the partition is served");
+    listed.first().and_then(|listed| listed.offset).expect("a start and an end are always there")
 }
 
 async fn fetch(client: &Client, topic: &str, partition: i32, offset: i64) -> Vec<StoredRecord> {
