@@ -1,14 +1,21 @@
 //! The handle on a running broker.
 
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ottla_protocol::StrBytes;
+use ottla_storage::kafka_uuid;
+use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::config::Config;
+use crate::config::{Config, DataPlace};
+use crate::data_dir::DataDir;
 use crate::listener::{BindError, Endpoint, Listener};
 use crate::server::Server;
 use crate::state::BrokerState;
+use crate::topics::Topics;
 
 /// A running broker. Dropped, it is gone: its port is closed, and a temporary data directory is removed.
 pub struct Broker {
@@ -16,6 +23,7 @@ pub struct Broker {
     advertised: Vec<Arc<Endpoint>>,
     /// Accepts, connections and background work; they end with this set.
     tasks: JoinSet<()>,
+    temporary: Option<TempDir>,
 }
 
 /// Why a broker cannot start.
@@ -25,6 +33,10 @@ pub enum StartError {
     Bind(#[from] BindError),
     #[error("{advertised} advertised.listeners for {listeners} listeners: give one for each, or none")]
     AdvertisedCount { listeners: usize, advertised: usize },
+    #[error("cannot make a temporary directory: {0}")]
+    Temporary(io::Error),
+    #[error("cannot use the data directory {}: {source}", path.display())]
+    DataDir { path: PathBuf, source: io::Error },
 }
 
 impl Broker {
@@ -34,7 +46,18 @@ impl Broker {
         let max_connections =
             usize::try_from(config.settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
-        let state = Arc::new(BrokerState::new(config));
+        let (path, temporary) = match config.data {
+            DataPlace::LogDirs => (PathBuf::from(&config.settings.log_dirs), None),
+            DataPlace::Ephemeral => {
+                let temporary =
+                    tempfile::Builder::new().prefix("ottla-").tempdir().map_err(StartError::Temporary)?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let data_dir = DataDir::open(path.clone()).map_err(|source| StartError::DataDir { path, source })?;
+        let topics = Topics::open(data_dir, &config.settings, config.clock.clone());
+        let cluster_id = StrBytes::from_string(kafka_uuid::format(kafka_uuid::random()));
+        let state = Arc::new(BrokerState::new(config, cluster_id, topics));
         let mut tasks = JoinSet::new();
         let mut advertised = Vec::new();
         for listener in listeners {
@@ -44,12 +67,17 @@ impl Broker {
             }
             advertised.push(listener.advertised);
         }
-        Ok(Broker { state, advertised, tasks })
+        Ok(Broker { state, advertised, tasks, temporary })
     }
 
     /// What clients connect to: `host:port`, one for each listener, separated by commas.
     pub fn bootstrap_servers(&self) -> String {
         self.advertised.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+    }
+
+    /// Where the data is.
+    pub fn data_dir(&self) -> &Path {
+        self.state.topics.directory()
     }
 
     /// Ends connections and background work, then closes the logs, so that the next start has nothing to recover.

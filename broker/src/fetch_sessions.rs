@@ -14,7 +14,7 @@ pub(crate) const NO_SESSION: i32 = 0;
 /// The epoch of a request that opens a session.
 const INITIAL_EPOCH: i32 = 0;
 /// The epoch of a request that closes its session, or wants none.
-const FINAL_EPOCH: i32 = -1;
+pub(crate) const FINAL_EPOCH: i32 = -1;
 /// A session that has not been used for this long makes room for a new one.
 const EVICTION_MS: i64 = 120_000;
 
@@ -40,8 +40,6 @@ pub(crate) struct FetchTarget {
     pub(crate) max_bytes: i32,
     /// −1 where the client does not know it.
     pub(crate) current_leader_epoch: i32,
-    /// −1 where the client does not want truncation detected (KIP-595).
-    pub(crate) last_fetched_epoch: i32,
 }
 
 /// The session part of a fetch request.
@@ -79,7 +77,6 @@ pub(crate) struct PartitionNews {
     pub(crate) high_watermark: i64,
     pub(crate) log_start_offset: i64,
     pub(crate) record_bytes: usize,
-    pub(crate) diverging: bool,
 }
 
 /// Every open session of the broker.
@@ -233,7 +230,9 @@ impl Session {
         for target in targets {
             let place = self.places.get(&target.key);
             match place.and_then(|place| self.partitions.get_mut(place)) {
-                Some(partition) => partition.target = FetchTarget { key: partition.target.key.clone(), ..target },
+                Some(partition) => {
+                    partition.target = FetchTarget { key: partition.target.key.clone(), ..target }
+                }
                 None => self.add(SessionPartition::new(target)),
             }
         }
@@ -279,7 +278,6 @@ impl SessionPartition {
     fn is_news(&self, news: PartitionNews) -> bool {
         news.record_bytes > 0
             || news.error_code != 0
-            || news.diverging
             || news.high_watermark != self.high_watermark
             || news.log_start_offset != self.log_start_offset
     }
@@ -307,7 +305,7 @@ mod tests {
     }
 
     fn target(index: i32, fetch_offset: i64) -> FetchTarget {
-        FetchTarget { key: key(index), fetch_offset, max_bytes: 1, current_leader_epoch: -1, last_fetched_epoch: -1 }
+        FetchTarget { key: key(index), fetch_offset, max_bytes: 1, current_leader_epoch: -1 }
     }
 
     fn request(session_id: i32, epoch: i32, targets: Vec<FetchTarget>) -> SessionRequest {
@@ -315,12 +313,16 @@ mod tests {
     }
 
     fn news(high_watermark: i64) -> PartitionNews {
-        PartitionNews { error_code: 0, high_watermark, log_start_offset: 0, record_bytes: 0, diverging: false }
+        PartitionNews { error_code: 0, high_watermark, log_start_offset: 0, record_bytes: 0 }
     }
 
     type Found = (PartitionKey, PartitionNews);
 
-    fn conclude(sessions: &mut FetchSessions, admitted: &Admitted, found: &mut Vec<Found>) -> Result<i32, ErrorCode> {
+    fn conclude(
+        sessions: &mut FetchSessions,
+        admitted: &Admitted,
+        found: &mut Vec<Found>,
+    ) -> Result<i32, ErrorCode> {
         sessions.conclude(admitted.kind, &admitted.targets, found, Found::clone, NOW_MS)
     }
 
@@ -379,7 +381,10 @@ mod tests {
     fn session_errors() {
         let mut sessions = FetchSessions::new(10);
         let id = open(&mut sessions, 1);
-        assert_eq!(sessions.admit(request(id + 1, 1, vec![]), NOW_MS), Err(ErrorCode::FetchSessionIdNotFound));
+        assert_eq!(
+            sessions.admit(request(id + 1, 1, vec![]), NOW_MS),
+            Err(ErrorCode::FetchSessionIdNotFound)
+        );
         assert_eq!(sessions.admit(request(id, 2, vec![]), NOW_MS), Err(ErrorCode::InvalidFetchSessionEpoch));
         let by_id = SessionRequest { uses_topic_ids: true, ..request(id, 1, vec![]) };
         assert_eq!(sessions.admit(by_id, NOW_MS), Err(ErrorCode::FetchSessionTopicIdError));

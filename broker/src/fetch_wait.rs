@@ -30,7 +30,7 @@ pub(crate) struct FetchWait<'a> {
 impl Waiters {
     /// Counts an append towards every parked fetch, and wakes those that now have enough.
     pub(crate) fn appended(&self, bytes: usize) {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let bytes = to_i64(bytes);
         for parked in self.parked.lock().iter() {
             if parked.missing_bytes.fetch_sub(bytes, Ordering::Relaxed) <= bytes {
                 parked.woken.notify_one();
@@ -50,8 +50,9 @@ impl<'a> FetchWait<'a> {
     /// Parks a fetch until `min_bytes` more have been appended to `partitions`.
     ///
     /// What was appended before this call does not count: look at the partitions again after it, then wait.
-    pub(crate) fn park(partitions: &'a [Arc<Partition>], min_bytes: i64) -> FetchWait<'a> {
-        let parked = Arc::new(ParkedFetch { missing_bytes: AtomicI64::new(min_bytes), woken: Notify::new() });
+    pub(crate) fn park(partitions: &'a [Arc<Partition>], min_bytes: usize) -> FetchWait<'a> {
+        let parked =
+            Arc::new(ParkedFetch { missing_bytes: AtomicI64::new(to_i64(min_bytes)), woken: Notify::new() });
         for partition in partitions {
             partition.waiters.parked.lock().push(parked.clone());
         }
@@ -59,8 +60,8 @@ impl<'a> FetchWait<'a> {
     }
 
     /// Takes off what a second look has found.
-    pub(crate) fn found(&self, bytes: i64) {
-        self.parked.missing_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    pub(crate) fn found(&self, bytes: usize) {
+        self.parked.missing_bytes.fetch_sub(to_i64(bytes), Ordering::Relaxed);
     }
 
     pub(crate) async fn woken(&self) {
@@ -74,4 +75,8 @@ impl Drop for FetchWait<'_> {
             partition.waiters.parked.lock().retain(|parked| !Arc::ptr_eq(parked, &self.parked));
         }
     }
+}
+
+fn to_i64(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -15,11 +15,17 @@ mod clock;
 pub mod config;
 mod connection;
 mod context;
+mod data_dir;
+mod fetch_sessions;
+mod fetch_wait;
 mod handlers;
 pub mod listener;
+mod partition;
 mod routes;
 mod server;
 mod state;
+mod topic_name;
+mod topics;
 
 pub use broker::{Broker, StartError};
 pub use clock::Clock;

@@ -5,7 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::messages::{ApiKey, ApiVersionsRequest};
+use ottla_protocol::messages::{
+    ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
+    FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
+    ListOffsetsRequest, MetadataRequest, ProduceRequest,
+};
 use ottla_protocol::{
     DecodeError, EncodeError, Encoded, RequestHeader, VersionRange, decode_body, encode_response,
 };
@@ -15,7 +20,23 @@ use crate::handlers::{Handler, api_versions};
 use crate::state::BrokerState;
 
 /// Every API this broker serves, in API-key order.
-pub(crate) static ROUTES: &[Route] = &[Route::to::<ApiVersionsRequest>()];
+pub(crate) static ROUTES: &[Route] = &[
+    Route::to::<ProduceRequest>(),
+    Route::to::<FetchRequest>(),
+    Route::to::<ListOffsetsRequest>(),
+    Route::to::<MetadataRequest>(),
+    Route::to::<FindCoordinatorRequest>(),
+    Route::to::<ApiVersionsRequest>(),
+    Route::to::<CreateTopicsRequest>(),
+    Route::to::<DeleteTopicsRequest>(),
+    Route::to::<InitProducerIdRequest>(),
+    Route::to::<DescribeConfigsRequest>(),
+    Route::to::<DescribeLogDirsRequest>(),
+    Route::to::<CreatePartitionsRequest>(),
+    Route::to::<IncrementalAlterConfigsRequest>(),
+    Route::to::<DescribeClusterRequest>(),
+    Route::to::<DescribeTopicPartitionsRequest>(),
+];
 
 const _: () = assert_sorted_by_key(ROUTES);
 
@@ -45,6 +66,8 @@ pub(crate) enum ServeError {
     NotServed(ApiKey),
     #[error("{api:?} version {version} is not served; versions {} to {} are", .served.min, .served.max)]
     UnsupportedVersion { api: ApiKey, version: i16, served: VersionRange },
+    #[error("a request that asks for no response has failed")]
+    Unanswered,
     #[error(transparent)]
     Decode(#[from] DecodeError),
     #[error(transparent)]
@@ -100,7 +123,7 @@ fn serve<H: Handler>(
     Ok(Box::pin(async move {
         let response = request.handle(broker, context).await;
         if !answered {
-            return Ok(Reply::Nothing);
+            return if H::has_failed(&response) { Err(ServeError::Unanswered) } else { Ok(Reply::Nothing) };
         }
         Ok(Reply::Response(encode_response(correlation_id, version, response)?))
     }))

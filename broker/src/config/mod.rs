@@ -8,6 +8,7 @@ use crate::clock::Clock;
 use crate::listener::ListenAddress;
 
 mod broker_settings;
+pub(crate) mod entries;
 mod ignored;
 pub mod properties_file;
 mod table;

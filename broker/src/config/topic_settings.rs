@@ -1,5 +1,8 @@
 //! The properties of a topic. Names and types are Kafka's; the defaults are the broker's own settings.
 
+use ottla_protocol::batch::TimestampType;
+use ottla_storage::LogConfig;
+
 use crate::config::broker_settings::{BrokerSettings, is_compression_type};
 use crate::config::table::{any, only, settings};
 use crate::config::value::{CleanupPolicy, MessageTimestampType};
@@ -14,6 +17,12 @@ settings! {
         "What becomes of old segments: delete, compact, or both.";
     compression_type: String = "producer".to_owned(), "compression.type", only(is_compression_type, "producer, uncompressed, gzip, snappy, lz4 or zstd"),
         "The codec of stored batches; producer keeps what was sent.";
+    compression_gzip_level: i32 = -1, "compression.gzip.level", only(|level| *level == -1 || (1..=9).contains(level), "1 to 9, or -1"),
+        "The level of gzip; without effect, batches are stored as they come.";
+    compression_lz4_level: i32 = 9, "compression.lz4.level", only(|level| (1..=17).contains(level), "1 to 17"),
+        "The level of lz4; without effect, batches are stored as they come.";
+    compression_zstd_level: i32 = 3, "compression.zstd.level", only(|level| (-131_072..=22).contains(level), "-131072 to 22"),
+        "The level of zstd; without effect, batches are stored as they come.";
     delete_retention_ms: i64 = 86_400_000, "delete.retention.ms", NOT_NEGATIVE,
         "How long a compacted topic keeps its tombstones.";
     file_delete_delay_ms: i64 = 60_000, "file.delete.delay.ms", NOT_NEGATIVE,
@@ -22,8 +31,16 @@ settings! {
         "After how many records a partition is forced to disk; 1 is before every acknowledgement.";
     flush_ms: i64 = i64::MAX, "flush.ms", NOT_NEGATIVE,
         "How long a record may lie in the page cache before it is forced to disk.";
+    follower_replication_throttled_replicas: Vec<String> = vec![], "follower.replication.throttled.replicas", any(),
+        "Replicas whose replication is throttled; without effect on one broker.";
     index_interval_bytes: i32 = 4_096, "index.interval.bytes", only(|bytes| *bytes >= 0, "at least 0"),
         "How many bytes of records lie between two entries of the offset index.";
+    leader_replication_throttled_replicas: Vec<String> = vec![], "leader.replication.throttled.replicas", any(),
+        "Replicas whose replication is throttled; without effect on one broker.";
+    local_retention_bytes: i64 = -2, "local.retention.bytes", only(|bytes| *bytes >= -2, "at least -2"),
+        "retention.bytes for what has been copied to remote storage, which there is none of.";
+    local_retention_ms: i64 = -2, "local.retention.ms", only(|ms| *ms >= -2, "at least -2"),
+        "retention.ms for what has been copied to remote storage, which there is none of.";
     max_compaction_lag_ms: i64 = i64::MAX, "max.compaction.lag.ms", only(|ms| *ms >= 1, "at least 1"),
         "How long a record stays uncompacted at most.";
     max_message_bytes: i32 = 1_048_588, "max.message.bytes", only(|bytes| *bytes >= 0, "at least 0"),
@@ -42,6 +59,12 @@ settings! {
         "How many replicas must hold a record before acks=all is answered; one broker holds one.";
     preallocate: bool = true, "preallocate", any(),
         "Whether segment files are allocated in advance. Always so here, because they are mapped.";
+    remote_log_copy_disable: bool = false, "remote.log.copy.disable", any(),
+        "Whether copying to remote storage is halted; there is none.";
+    remote_log_delete_on_disable: bool = false, "remote.log.delete.on.disable", any(),
+        "Whether records in remote storage go when it is switched off; there is none.";
+    remote_storage_enable: bool = false, "remote.storage.enable", only(|enable| !enable, "false: there is no remote storage"),
+        "Whether old segments are moved to remote storage, which is not done.";
     retention_bytes: i64 = -1, "retention.bytes", any(),
         "How large a partition may grow before its oldest segments are deleted; -1 is without limit.";
     retention_ms: i64 = 604_800_000, "retention.ms", only(|ms| *ms >= -1, "at least -1"),
@@ -87,9 +110,30 @@ impl TopicSettings {
             retention_ms: retention_ms(broker),
             segment_bytes: broker.log_segment_bytes,
             segment_index_bytes: broker.log_index_size_max_bytes,
-            segment_jitter_ms: 0,
             segment_ms: broker.log_roll_ms.unwrap_or(i64::from(broker.log_roll_hours) * HOUR_MS),
             unclean_leader_election_enable: broker.unclean_leader_election_enable,
+            ..TopicSettings::default()
+        }
+    }
+}
+
+impl TopicSettings {
+    /// What a partition's log has to know.
+    pub fn log_config(&self) -> LogConfig {
+        LogConfig {
+            segment_bytes: self.segment_bytes.unsigned_abs(),
+            segment_ms: self.segment_ms,
+            segment_index_bytes: self.segment_index_bytes.unsigned_abs(),
+            index_interval_bytes: self.index_interval_bytes.unsigned_abs(),
+            max_message_bytes: self.max_message_bytes.unsigned_abs(),
+            message_timestamp_type: match self.message_timestamp_type {
+                MessageTimestampType::CreateTime => TimestampType::CreateTime,
+                MessageTimestampType::LogAppendTime => TimestampType::LogAppendTime,
+            },
+            message_timestamp_before_max_ms: self.message_timestamp_before_max_ms,
+            message_timestamp_after_max_ms: self.message_timestamp_after_max_ms,
+            compacted: self.cleanup_policy.compact,
+            ..LogConfig::default()
         }
     }
 }

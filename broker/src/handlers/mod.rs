@@ -9,6 +9,21 @@ use crate::context::RequestContext;
 use crate::state::BrokerState;
 
 pub(crate) mod api_versions;
+mod config_resource;
+mod create_partitions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod describe_configs;
+mod describe_log_dirs;
+mod describe_topic_partitions;
+mod fetch;
+mod find_coordinator;
+mod incremental_alter_configs;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod produce;
 
 /// A request that the broker serves.
 ///
@@ -23,6 +38,11 @@ pub(crate) trait Handler: Request + Send + 'static {
     /// False for the requests whose sender waits for no response.
     fn is_answered(&self) -> bool {
         true
+    }
+
+    /// Whether a response that is not sent would have told of an error; the connection is then closed instead.
+    fn has_failed(_: &Self::Response) -> bool {
+        false
     }
 
     /// Serves the request. What stands before the first `.await` runs in the order in which a connection's

@@ -1,0 +1,60 @@
+//! FindCoordinator v0–6.
+//!
+//! This broker coordinates every group. v4: many keys at once (KIP-699).
+//!
+//! Not done: transaction coordinators (key type 1), until transactions are served, and share coordinators (key type
+//! 2, KIP-932): both are answered COORDINATOR_NOT_AVAILABLE or INVALID_REQUEST, as Kafka answers when it has none.
+
+use std::sync::Arc;
+
+use ottla_protocol::messages::find_coordinator_response::Coordinator;
+use ottla_protocol::messages::{BrokerId, FindCoordinatorRequest, FindCoordinatorResponse};
+use ottla_protocol::{ErrorCode, StrBytes, VersionRange};
+
+use crate::context::RequestContext;
+use crate::handlers::Handler;
+use crate::state::BrokerState;
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+impl Handler for FindCoordinatorRequest {
+    const SERVED: VersionRange = VersionRange { min: 0, max: 6 };
+
+    async fn handle(self, broker: Arc<BrokerState>, context: RequestContext) -> FindCoordinatorResponse {
+        let key_type = self.key_type;
+        let find = |key: StrBytes| match key_type {
+            GROUP => this_broker(key, BrokerId(broker.config.settings.node_id), &context),
+            TRANSACTION => none(key, ErrorCode::CoordinatorNotAvailable, "transactions are not served"),
+            _ => none(key, ErrorCode::InvalidRequest, "only groups have a coordinator here"),
+        };
+        if context.api_version >= 4 {
+            let coordinators = self.coordinator_keys.into_iter().map(find).collect();
+            return FindCoordinatorResponse::default().with_coordinators(coordinators);
+        }
+        let Coordinator { node_id, host, port, error_code, error_message, .. } = find(self.key);
+        FindCoordinatorResponse::default()
+            .with_error_code(error_code)
+            .with_error_message(error_message)
+            .with_node_id(node_id)
+            .with_host(host)
+            .with_port(port)
+    }
+}
+
+fn this_broker(key: StrBytes, node_id: BrokerId, context: &RequestContext) -> Coordinator {
+    Coordinator::default()
+        .with_key(key)
+        .with_node_id(node_id)
+        .with_host(context.advertised.host.clone())
+        .with_port(i32::from(context.advertised.port))
+}
+
+fn none(key: StrBytes, error: ErrorCode, message: &'static str) -> Coordinator {
+    Coordinator::default()
+        .with_key(key)
+        .with_node_id(BrokerId(-1))
+        .with_port(-1)
+        .with_error_code(error.code())
+        .with_error_message(Some(StrBytes::from_static_str(message)))
+}

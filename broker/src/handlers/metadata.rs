@@ -1,0 +1,105 @@
+//! Metadata v0–13.
+//!
+//! One broker, which leads every partition and is the controller. A topic that is asked for by name and does not
+//! exist is created, if the request and `auto.create.topics.enable` allow it, and is then described in the same
+//! answer: no LEADER_NOT_AVAILABLE. v4: `allow_auto_topic_creation`. v12: topics by id (KIP-516). v13: an error code
+//! for the whole answer (KIP-1102), which is never set.
+//!
+//! Not done: authorised operations (KIP-430) are never listed, because nothing is forbidden.
+
+use std::sync::Arc;
+
+use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
+use ottla_protocol::messages::metadata_response::{
+    MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
+};
+use ottla_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
+use ottla_protocol::{ErrorCode, VersionRange};
+use uuid::Uuid;
+
+use crate::context::RequestContext;
+use crate::handlers::Handler;
+use crate::state::BrokerState;
+use crate::topic_name::{is_internal, validate};
+use crate::topics::{CreateTopicError, NewTopic, Topic};
+
+impl Handler for MetadataRequest {
+    const SERVED: VersionRange = VersionRange { min: 0, max: 13 };
+
+    async fn handle(self, broker: Arc<BrokerState>, context: RequestContext) -> MetadataResponse {
+        let settings = &broker.config.settings;
+        // Before v4 a request could not say; Kafka takes it for a yes.
+        let may_create =
+            (context.api_version < 4 || self.allow_auto_topic_creation) && settings.auto_create_topics_enable;
+        let node_id = BrokerId(settings.node_id);
+        let topics = match self.topics {
+            Some(topics) if context.api_version > 0 || !topics.is_empty() => {
+                topics.into_iter().map(|topic| answer(&broker, topic, may_create)).collect()
+            }
+            _ => broker.topics.all().iter().map(|topic| describe(topic, node_id)).collect(),
+        };
+        let endpoint = &context.advertised;
+        let this_broker = MetadataResponseBroker::default()
+            .with_node_id(node_id)
+            .with_host(endpoint.host.clone())
+            .with_port(i32::from(endpoint.port));
+        MetadataResponse::default()
+            .with_brokers(vec![this_broker])
+            .with_cluster_id(Some(broker.cluster_id.clone()))
+            .with_controller_id(node_id)
+            .with_topics(topics)
+    }
+}
+
+fn answer(broker: &BrokerState, asked: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+    let found = match &asked.name {
+        Some(name) => by_name(broker, name, may_create),
+        None => broker.topics.by_id(asked.topic_id).ok_or(ErrorCode::UnknownTopicId),
+    };
+    match found {
+        Ok(topic) => describe(&topic, BrokerId(broker.config.settings.node_id)),
+        Err(error) => unknown(asked.name, asked.topic_id, error),
+    }
+}
+
+fn by_name(broker: &BrokerState, name: &TopicName, may_create: bool) -> Result<Arc<Topic>, ErrorCode> {
+    if let Some(topic) = broker.topics.by_name(name) {
+        return Ok(topic);
+    }
+    validate(name).map_err(|_| ErrorCode::InvalidTopicException)?;
+    // The broker's own topics come into being when they are first needed, with settings of their own.
+    if !may_create || is_internal(name) {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    match broker.topics.create(NewTopic::with_defaults(name)) {
+        Ok(topic) => Ok(topic),
+        // Another connection was faster.
+        Err(CreateTopicError::Exists { .. }) => {
+            broker.topics.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
+        }
+        Err(error) => {
+            tracing::warn!("cannot create topic {}: {error}", &**name);
+            Err(error.code())
+        }
+    }
+}
+
+fn unknown(name: Option<TopicName>, topic_id: Uuid, error: ErrorCode) -> MetadataResponseTopic {
+    MetadataResponseTopic::default().with_name(name).with_topic_id(topic_id).with_error_code(error.code())
+}
+
+fn describe(topic: &Topic, node_id: BrokerId) -> MetadataResponseTopic {
+    let partitions = topic.partitions.iter().map(|partition| {
+        MetadataResponsePartition::default()
+            .with_partition_index(partition.index)
+            .with_leader_id(node_id)
+            .with_leader_epoch(partition.leader_epoch())
+            .with_replica_nodes(vec![node_id])
+            .with_isr_nodes(vec![node_id])
+    });
+    MetadataResponseTopic::default()
+        .with_name(Some(topic.name.clone()))
+        .with_topic_id(topic.id)
+        .with_is_internal(is_internal(&topic.name))
+        .with_partitions(partitions.collect())
+}

@@ -1,0 +1,132 @@
+//! Produce v3–13.
+//!
+//! Each partition's data is one record batch of magic 2, stored as it came: the log checks its CRC, size, count,
+//! timestamps and producer sequence (KIP-98), then writes the base offset and leader epoch. The append is a copy into
+//! mapped memory under the partition's short lock, so it is done in place, before the first await. One broker holds
+//! the only replica: `acks=1` and `acks=all` are answered alike. `acks=0` is not answered; as in Kafka, an error then
+//! closes the connection, so that the client looks again. v8: `error_message` (KIP-467). v13: topic ids (KIP-516).
+//!
+//! ApiVersions names v0 as the lowest version, as Kafka's broker does: librdkafka otherwise sends nothing compressed
+//! (KAFKA-18659).
+//!
+//! Not done: transactions (v11 asks for KIP-890's errors, v12 adds partitions to them); `compression.type` other than
+//! `producer`.
+
+use std::sync::Arc;
+
+use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use ottla_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
+use ottla_protocol::{ErrorCode, StrBytes, VersionRange};
+use ottla_storage::{AppendError, AppendOrigin};
+
+use crate::context::RequestContext;
+use crate::handlers::Handler;
+use crate::partition::append_error_code;
+use crate::state::BrokerState;
+use crate::topic_name::is_internal;
+use crate::topics::Topic;
+
+/// The offset and the time that stand for "none".
+const NONE: i64 = -1;
+
+impl Handler for ProduceRequest {
+    const SERVED: VersionRange = VersionRange { min: 3, max: 13 };
+    const ADVERTISED_MIN: i16 = 0;
+
+    fn is_answered(&self) -> bool {
+        self.acks != 0
+    }
+
+    fn has_failed(response: &ProduceResponse) -> bool {
+        let partitions = response.responses.iter().flat_map(|topic| &topic.partition_responses);
+        partitions.into_iter().any(|partition| partition.error_code != 0)
+    }
+
+    async fn handle(self, broker: Arc<BrokerState>, context: RequestContext) -> ProduceResponse {
+        let refused = refused_as_a_whole(&self);
+        let now_ms = broker.clock.now_ms();
+        let responses = self.topic_data.into_iter().map(|data| match refused {
+            Some(error) => respond(data, |_| Err(Refused::from(error))),
+            None => {
+                let topic = find(&broker, &data, context.api_version);
+                respond(data, |partition| append(topic.as_ref().map_err(|error| *error)?, partition, now_ms))
+            }
+        });
+        ProduceResponse::default().with_responses(responses.collect())
+    }
+}
+
+/// Why a partition's data was not appended.
+struct Refused {
+    error: ErrorCode,
+    message: Option<String>,
+}
+
+impl From<ErrorCode> for Refused {
+    fn from(error: ErrorCode) -> Refused {
+        Refused { error, message: None }
+    }
+}
+
+impl From<AppendError> for Refused {
+    fn from(error: AppendError) -> Refused {
+        Refused { error: append_error_code(&error), message: Some(error.to_string()) }
+    }
+}
+
+fn refused_as_a_whole(request: &ProduceRequest) -> Option<ErrorCode> {
+    if !(-1..=1).contains(&request.acks) {
+        return Some(ErrorCode::InvalidRequiredAcks);
+    }
+    // No transaction can be open: InitProducerId gives no transactional producer its id.
+    request.transactional_id.is_some().then_some(ErrorCode::InvalidTxnState)
+}
+
+fn find(broker: &BrokerState, data: &TopicProduceData, api_version: i16) -> Result<Arc<Topic>, ErrorCode> {
+    let topic = if api_version >= 13 {
+        broker.topics.by_id(data.topic_id).ok_or(ErrorCode::UnknownTopicId)?
+    } else {
+        broker.topics.by_name(&data.name).ok_or(ErrorCode::UnknownTopicOrPartition)?
+    };
+    if is_internal(&topic.name) { Err(ErrorCode::InvalidTopicException) } else { Ok(topic) }
+}
+
+fn append(
+    topic: &Topic,
+    data: PartitionProduceData,
+    now_ms: i64,
+) -> Result<PartitionProduceResponse, Refused> {
+    let partition = topic.partition(data.index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let records = data.records.unwrap_or_default();
+    let appended = partition.append(&records, AppendOrigin::Client, now_ms)?;
+    Ok(PartitionProduceResponse::default()
+        .with_index(data.index)
+        .with_base_offset(appended.base_offset)
+        .with_log_append_time_ms(appended.log_append_time_ms.unwrap_or(NONE))
+        .with_log_start_offset(appended.log_start_offset))
+}
+
+fn respond(
+    data: TopicProduceData,
+    mut append: impl FnMut(PartitionProduceData) -> Result<PartitionProduceResponse, Refused>,
+) -> TopicProduceResponse {
+    let partitions = data.partition_data.into_iter().map(|partition| {
+        let index = partition.index;
+        append(partition).unwrap_or_else(|refused| refusal(index, refused))
+    });
+    TopicProduceResponse::default()
+        .with_partition_responses(partitions.collect())
+        .with_name(data.name)
+        .with_topic_id(data.topic_id)
+}
+
+fn refusal(index: i32, refused: Refused) -> PartitionProduceResponse {
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_error_code(refused.error.code())
+        .with_error_message(refused.message.map(StrBytes::from_string))
+        .with_base_offset(NONE)
+        .with_log_append_time_ms(NONE)
+        .with_log_start_offset(NONE)
+}

@@ -1,0 +1,117 @@
+//! A partition as handlers see it: its log, and the fetches that wait on it.
+
+use std::sync::Arc;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::batch::BatchError;
+use ottla_storage::{
+    AppendContext, AppendError, AppendOrigin, AppendOutcome, Log, ReadError, ReadOutcome, SequenceError,
+};
+
+use crate::fetch_wait::Waiters;
+
+/// One partition of a topic.
+pub(crate) struct Partition {
+    pub(crate) index: i32,
+    pub(crate) log: Arc<Log>,
+    pub(crate) waiters: Waiters,
+}
+
+impl Partition {
+    pub(crate) fn new(index: i32, log: Arc<Log>) -> Partition {
+        Partition { index, log, waiters: Waiters::default() }
+    }
+
+    /// Appends, then wakes the fetches that waited for it.
+    pub(crate) fn append(
+        &self,
+        records: &[u8],
+        origin: AppendOrigin,
+        now_ms: i64,
+    ) -> Result<AppendOutcome, AppendError> {
+        let context = AppendContext { leader_epoch: self.leader_epoch(), now_ms, origin };
+        let outcome = self.log.append(records, &context)?;
+        if !outcome.duplicate {
+            self.waiters.appended(records.len());
+        }
+        Ok(outcome)
+    }
+
+    /// Whole batches from the one that holds `offset` on, at most `max_bytes` of them. `at_least_one` lets the first
+    /// one be larger. Nothing at the end of the log.
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<ReadOutcome, ErrorCode> {
+        self.log.read(offset, max_bytes, at_least_one).map_err(|error| read_error_code(&error))
+    }
+
+    pub(crate) fn start_offset(&self) -> i64 {
+        self.log.start_offset()
+    }
+
+    /// The log end: with one replica the high watermark, and without transactions the last stable offset too.
+    pub(crate) fn end_offset(&self) -> i64 {
+        self.log.end_offset()
+    }
+
+    /// Ends the log, and tells the fetches that wait for it.
+    pub(crate) fn delete(&self) {
+        if let Err(error) = self.log.delete() {
+            tracing::warn!("{error}; its files go with the next start");
+        }
+        self.waiters.wake_all();
+    }
+
+    /// The one leader keeps its epoch for as long as the topic lives.
+    pub(crate) fn leader_epoch(&self) -> i32 {
+        0
+    }
+
+    /// Compares the leader epoch that a client knows (KIP-320); −1 is a client that knows none.
+    pub(crate) fn check_leader_epoch(&self, known_epoch: i32) -> Result<(), ErrorCode> {
+        match known_epoch {
+            ..0 => Ok(()),
+            known if known < self.leader_epoch() => Err(ErrorCode::FencedLeaderEpoch),
+            known if known > self.leader_epoch() => Err(ErrorCode::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What Kafka answers to a refused append. Never UNKNOWN_SERVER_ERROR: Java producers then write twice (KAFKA-14034).
+pub(crate) fn append_error_code(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::Batch(
+            BatchError::HeaderCut { .. }
+            | BatchError::LengthTooSmall { .. }
+            | BatchError::Cut { .. }
+            | BatchError::CrcMismatch { .. },
+        ) => ErrorCode::CorruptMessage,
+        AppendError::Batch(_) | AppendError::InvalidRecord(_) => ErrorCode::InvalidRecord,
+        AppendError::Sequence(SequenceError::OutOfOrderSequence { .. }) => {
+            ErrorCode::OutOfOrderSequenceNumber
+        }
+        AppendError::Sequence(SequenceError::InvalidProducerEpoch { .. }) => ErrorCode::InvalidProducerEpoch,
+        AppendError::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
+        AppendError::RecordListTooLarge { .. } => ErrorCode::RecordListTooLarge,
+        AppendError::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
+        AppendError::DiskFull { .. } | AppendError::Io { .. } => ErrorCode::KafkaStorageError,
+        // The topic went while the request was on its way.
+        AppendError::Stopped(_) => ErrorCode::UnknownTopicOrPartition,
+    }
+}
+
+/// What Kafka answers to a read that fails.
+pub(crate) fn read_error_code(error: &ReadError) -> ErrorCode {
+    match error {
+        ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        ReadError::Stopped(_) => ErrorCode::UnknownTopicOrPartition,
+        ReadError::Segment(error) => {
+            tracing::error!("{error}");
+            ErrorCode::KafkaStorageError
+        }
+    }
+}

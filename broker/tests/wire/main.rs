@@ -1,0 +1,14 @@
+//! Speaks Kafka's protocol to a broker over a real socket: one theme a file.
+
+mod admin;
+mod api_versions;
+mod bad_frames;
+mod configs;
+mod fetch;
+mod fetch_sessions;
+mod fixture;
+mod list_offsets;
+mod metadata;
+mod order;
+mod produce;
+mod wire;
