@@ -3,6 +3,7 @@
 mod active_segment;
 mod atomic_file;
 mod config;
+mod data_dir;
 mod index;
 pub mod kafka_uuid;
 mod leader_epochs;
@@ -19,6 +20,7 @@ mod segment_indexes;
 mod text_lines;
 
 pub use config::{Durability, LogConfig};
+pub use data_dir::{BootstrapError, CloseError, DataDir, DataDirError, Metadata, MetadataError, Topic};
 pub use leader_epochs::EpochEnd;
 pub use log::{
     AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, FlushError, Log, LogStart,

@@ -16,7 +16,9 @@ use tracing::warn;
 use uuid::Uuid;
 
 /// The suffix of a deleted partition's directory, until its files are gone.
-pub(crate) const DELETED_DIR_SUFFIX: &str = "-delete";
+const DELETED_DIR_SUFFIX: &str = "-delete";
+/// What file systems allow a name to be.
+const MAX_NAME_BYTES: usize = 255;
 
 /// Which of a segment's files; see "The disk format" in ARCHITECTURE.md.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,11 +154,23 @@ impl PartitionFiles {
     /// says what to do.
     fn remove_dir(&self) -> io::Result<()> {
         let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
-        let deleted =
-            self.dir.with_file_name(format!("{name}.{}{DELETED_DIR_SUFFIX}", Uuid::new_v4().simple()));
+        let deleted = self.dir.with_file_name(unique_dir_name(&name, DELETED_DIR_SUFFIX));
         fs::rename(&self.dir, &deleted)?;
         fs::remove_dir_all(deleted)
     }
+}
+
+/// `<dir name>.<uuid><suffix>`, the dir name cut to what a name may be long, as Kafka does.
+pub(crate) fn unique_dir_name(dir_name: &str, suffix: &str) -> String {
+    let unique = format!(".{}{suffix}", Uuid::new_v4().simple());
+    let kept: String = dir_name.chars().take(MAX_NAME_BYTES - unique.len()).collect();
+    kept + &unique
+}
+
+/// Whether this is the directory of a partition that was deleted but not removed.
+pub(crate) fn is_deleted_dir(dir_name: &str) -> bool {
+    let unique = dir_name.strip_suffix(DELETED_DIR_SUFFIX).and_then(|rest| rest.rsplit_once('.'));
+    unique.is_some_and(|(_, unique)| Uuid::try_parse(unique).is_ok())
 }
 
 /// Says that a log is mapped, until it is dropped.
@@ -225,6 +239,14 @@ mod tests {
         assert_eq!(parse_file_name("00000000000000000042.log.deleted"), None);
         assert_eq!(parse_file_name("99999999999999999999.log"), None);
         assert_eq!(parse_file_name("leader-epoch-checkpoint"), None);
+    }
+
+    #[test]
+    fn the_longest_topic_name_can_be_deleted() {
+        let name = unique_dir_name(&format!("{}-12", "t".repeat(249)), DELETED_DIR_SUFFIX);
+        assert_eq!(name.len(), MAX_NAME_BYTES);
+        assert!(is_deleted_dir(&name));
+        assert!(!is_deleted_dir("my.backup-delete"));
     }
 
     #[test]

@@ -12,3 +12,23 @@ pub(crate) fn store(partition_dir: &Path, topic_id: Uuid) -> io::Result<()> {
     let text = format!("version: 0\ntopic_id: {}", kafka_uuid::format(topic_id));
     atomic_file::replace(&partition_dir.join(FILE_NAME), text.as_bytes())
 }
+/// `None` when the file is not there or is not understood.
+pub(crate) fn load(partition_dir: &Path) -> io::Result<Option<Uuid>> {
+    let text = atomic_file::read_if_present(&partition_dir.join(FILE_NAME))?;
+    let id = text.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("topic_id:")));
+    Ok(id.and_then(|id| kafka_uuid::parse(id.trim())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(load(dir.path()).unwrap(), None);
+        let id = Uuid::new_v4();
+        store(dir.path(), id).unwrap();
+        assert_eq!(load(dir.path()).unwrap(), Some(id));
+    }
+}

@@ -1,0 +1,300 @@
+//! The directory that holds a broker's logs and what it knows about them; a Kafka log directory.
+
+mod bootstrap;
+mod leftovers;
+mod meta_properties;
+mod metadata;
+mod offset_checkpoint;
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    ops::Range,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+pub use bootstrap::BootstrapError;
+use meta_properties::MetaProperties;
+pub use metadata::{Metadata, MetadataError, Topic};
+use ottla_protocol::records::metadata::{MetadataRecord, PartitionRecord, ProducerIdsRecord};
+use parking_lot::Mutex;
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::{
+    atomic_file,
+    config::LogConfig,
+    log::{FlushError, Log, LogStart, OpenError, TopicPartition},
+    recovery::RecoveryOutcome,
+};
+
+const LOCK: &str = ".lock";
+const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
+const KRAFT_LOG: &str = "__cluster_metadata-0";
+
+/// As many producer ids as Kafka's controller gives a broker at once.
+const PRODUCER_ID_BLOCK: i64 = 1000;
+
+/// A data directory that is locked against other brokers as long as this lives.
+pub struct DataDir {
+    path: PathBuf,
+    _lock: File,
+    meta: MetaProperties,
+    metadata: Mutex<Arc<Metadata>>,
+    /// As of the last start.
+    left: LeftBehind,
+}
+
+/// How the last broker left the directory.
+struct LeftBehind {
+    clean: bool,
+    recovery_points: HashMap<TopicPartition, i64>,
+    log_start_offsets: HashMap<TopicPartition, i64>,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, Error)]
+pub enum DataDirError {
+    #[error(
+        "data directory {} is in use by another broker; stop that one, or choose another data directory",
+        path.display()
+    )]
+    InUse { path: PathBuf },
+    #[error(
+        "data directory {} belongs to node.id={found}, not {wanted}; set node.id={found}, or choose another data \
+         directory",
+        path.display()
+    )]
+    OtherNode { path: PathBuf, found: i32, wanted: i32 },
+    #[error(
+        "data directory {} holds the metadata log of a Kafka broker, which Ottla does not read; choose another",
+        path.display()
+    )]
+    KafkasMetadata { path: PathBuf },
+    #[error("the disk is full: cannot write {}; free some space and try again", path.display())]
+    DiskFull { path: PathBuf },
+    #[error("cannot read or write {}: {source}", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("cannot use {}: {source}", path.display())]
+    Bootstrap { path: PathBuf, source: BootstrapError },
+}
+
+impl DataDir {
+    /// Opens the directory, or makes it. Finishes what an earlier broker began to delete.
+    pub fn open(path: &Path, node_id: i32) -> Result<DataDir, DataDirError> {
+        fs::create_dir_all(path).map_err(|source| io_error(path, source))?;
+        let lock = lock(path)?;
+        if path.join(KRAFT_LOG).exists() {
+            return Err(DataDirError::KafkasMetadata { path: path.to_owned() });
+        }
+        let meta = meta_properties(path, node_id)?;
+        let bootstrap = path.join(bootstrap::FILE_NAME);
+        let metadata = bootstrap::load(&bootstrap)
+            .map_err(|source| DataDirError::Bootstrap { path: bootstrap, source })?
+            .unwrap_or_default();
+        let left = LeftBehind::of(path).map_err(|source| io_error(path, source))?;
+        leftovers::clear(path, &metadata).map_err(|source| io_error(path, source))?;
+        let metadata = Mutex::new(Arc::new(metadata));
+        Ok(DataDir { path: path.to_owned(), _lock: lock, meta, metadata, left })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn cluster_id(&self) -> &str {
+        &self.meta.cluster_id
+    }
+
+    pub fn directory_id(&self) -> Uuid {
+        self.meta.directory_id
+    }
+
+    /// Whether the last broker closed all logs, so that none has to be checked.
+    pub fn was_left_clean(&self) -> bool {
+        self.left.clean
+    }
+
+    pub fn metadata(&self) -> Arc<Metadata> {
+        Arc::clone(&self.metadata.lock())
+    }
+
+    /// Applies all records or none. When this returns, the new image is in `bootstrap.checkpoint`.
+    pub fn commit(&self, records: &[MetadataRecord], now_ms: i64) -> Result<Arc<Metadata>, DataDirError> {
+        self.change(now_ms, |_| records.to_vec())
+    }
+
+    /// The record of a partition that this node alone holds. It has no leader, for a Kafka that takes the directory
+    /// over elects one when its broker registers.
+    pub fn partition_record(&self, topic_id: Uuid, partition_id: i32) -> PartitionRecord {
+        PartitionRecord {
+            partition_id,
+            topic_id,
+            replicas: vec![self.meta.node_id],
+            isr: vec![self.meta.node_id],
+            removing_replicas: Vec::new(),
+            adding_replicas: Vec::new(),
+            leader: -1,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: vec![self.meta.directory_id],
+        }
+    }
+
+    /// Producer ids that were never given out, and never will be again, whatever happens to the process.
+    pub fn allocate_producer_ids(&self, now_ms: i64) -> Result<Range<i64>, DataDirError> {
+        let metadata = self.change(now_ms, |metadata| {
+            let next_producer_id = metadata.next_producer_id() + PRODUCER_ID_BLOCK;
+            let broker_id = self.meta.node_id;
+            vec![MetadataRecord::ProducerIds(ProducerIdsRecord {
+                broker_id,
+                broker_epoch: 0,
+                next_producer_id,
+            })]
+        })?;
+        let end = metadata.next_producer_id();
+        Ok(end - PRODUCER_ID_BLOCK..end)
+    }
+
+    /// Makes the log of a new partition.
+    pub fn create_log(
+        &self,
+        topic_partition: TopicPartition,
+        topic_id: Uuid,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<Log, OpenError> {
+        Log::create(self.log_path(&topic_partition), topic_partition, topic_id, config, now_ms)
+    }
+
+    /// Opens the log of a partition that the metadata names. One whose directory is missing, because the broker was
+    /// killed before it was made, is made.
+    pub fn open_log(
+        &self,
+        topic_partition: TopicPartition,
+        topic_id: Uuid,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<(Log, RecoveryOutcome), OpenError> {
+        let path = self.log_path(&topic_partition);
+        if !path.exists() {
+            let log = Log::create(path, topic_partition, topic_id, config, now_ms)?;
+            return Ok((log, RecoveryOutcome { end_offset: 0, scanned_bytes: 0, truncation: None }));
+        }
+        let start = match self.left.recovery_points.get(&topic_partition) {
+            Some(&end_offset) if self.left.clean => LogStart::Clean { end_offset },
+            recovery_point => LogStart::Unclean { recovery_point: recovery_point.copied().unwrap_or(0) },
+        };
+        let log_start_offset = self.left.log_start_offsets.get(&topic_partition).copied().unwrap_or(0);
+        Log::open(path, topic_partition, config, start, log_start_offset, now_ms)
+    }
+
+    /// Records how far each log has been flushed, and where it begins and ends.
+    pub fn write_checkpoints(&self, logs: &[Arc<Log>]) -> Result<(), DataDirError> {
+        let store = |name, offset: fn(&Log) -> i64| {
+            let path = self.path.join(name);
+            let offsets = logs.iter().map(|log| (log.topic_partition(), offset(log)));
+            offset_checkpoint::store(&path, offsets).map_err(|source| io_error(&path, source))
+        };
+        store(offset_checkpoint::RECOVERY_POINTS, Log::recovery_point)?;
+        store(offset_checkpoint::LOG_START_OFFSETS, Log::start_offset)?;
+        store(offset_checkpoint::HIGH_WATERMARKS, Log::end_offset)
+    }
+
+    /// Closes all logs, and says in the directory that the next start need not check them. `logs` must be all that
+    /// are open.
+    pub fn close(&self, logs: &[Arc<Log>]) -> Result<(), CloseError> {
+        let mut still_mapped = false;
+        for log in logs {
+            still_mapped |= log.close()?.still_mapped;
+        }
+        self.write_checkpoints(logs)?;
+        if still_mapped {
+            return Ok(());
+        }
+        let path = self.path.join(CLEAN_SHUTDOWN);
+        let mark = br#"{"version":0,"brokerEpoch":0}"#;
+        atomic_file::replace(&path, mark).map_err(|source| io_error(&path, source).into())
+    }
+
+    fn change(
+        &self,
+        now_ms: i64,
+        records: impl FnOnce(&Metadata) -> Vec<MetadataRecord>,
+    ) -> Result<Arc<Metadata>, DataDirError> {
+        let path = self.path.join(bootstrap::FILE_NAME);
+        let mut current = self.metadata.lock();
+        let mut changed = Metadata::clone(&current);
+        let stored = records(&current)
+            .iter()
+            .try_for_each(|record| changed.apply(record).map_err(BootstrapError::from))
+            .and_then(|()| bootstrap::store(&path, &changed, now_ms));
+        match stored {
+            Ok(()) => *current = Arc::new(changed),
+            Err(BootstrapError::Io(source)) => return Err(io_error(&path, source)),
+            Err(source) => return Err(DataDirError::Bootstrap { path, source }),
+        }
+        Ok(Arc::clone(&current))
+    }
+
+    fn log_path(&self, topic_partition: &TopicPartition) -> PathBuf {
+        self.path.join(topic_partition.to_string())
+    }
+}
+
+/// Why a directory could not be left clean. The next start checks what it has to.
+#[derive(Debug, Error)]
+pub enum CloseError {
+    #[error(transparent)]
+    Log(#[from] FlushError),
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+}
+
+impl LeftBehind {
+    /// The clean-shutdown mark holds for one start only.
+    fn of(path: &Path) -> io::Result<LeftBehind> {
+        let clean = match fs::remove_file(path.join(CLEAN_SHUTDOWN)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+            removed => removed.map(|()| true)?,
+        };
+        let recovery_points = offset_checkpoint::load(&path.join(offset_checkpoint::RECOVERY_POINTS))?;
+        let log_start_offsets = offset_checkpoint::load(&path.join(offset_checkpoint::LOG_START_OFFSETS))?;
+        Ok(LeftBehind { clean, recovery_points, log_start_offsets })
+    }
+}
+
+fn lock(path: &Path) -> Result<File, DataDirError> {
+    let lock_path = path.join(LOCK);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
+    let file = file.map_err(|source| io_error(&lock_path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
+        Err(TryLockError::Error(source)) => Err(io_error(&lock_path, source)),
+    }
+}
+
+fn meta_properties(path: &Path, node_id: i32) -> Result<MetaProperties, DataDirError> {
+    match MetaProperties::load(path).map_err(|source| io_error(path, source))? {
+        Some(meta) if meta.node_id != node_id => {
+            Err(DataDirError::OtherNode { path: path.to_owned(), found: meta.node_id, wanted: node_id })
+        }
+        Some(meta) => Ok(meta),
+        None => {
+            let meta = MetaProperties::random(node_id);
+            meta.store(path).map_err(|source| io_error(path, source))?;
+            Ok(meta)
+        }
+    }
+}
+
+fn io_error(path: &Path, source: io::Error) -> DataDirError {
+    let path = path.to_owned();
+    match source.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DataDirError::DiskFull { path },
+        _ => DataDirError::Io { path, source },
+    }
+}

@@ -1,0 +1,231 @@
+//! A data directory across clean stops and kills.
+
+use std::{collections::HashSet, fs, path::Path, sync::Arc};
+
+use bytes::Bytes;
+use ottla_protocol::{
+    Compression,
+    batch::BatchBuilder,
+    records::metadata::{MetadataRecord, RemoveTopicRecord, TopicRecord},
+};
+use ottla_storage::{
+    AppendContext, AppendOrigin, DataDir, DataDirError, Deletion, Log, LogConfig, RecoveryOutcome,
+    TopicPartition,
+};
+use uuid::Uuid;
+
+const TOPIC_ID: Uuid = Uuid::from_u128(77);
+
+fn topic_partition() -> TopicPartition {
+    TopicPartition { topic: "t".to_owned(), partition: 0 }
+}
+
+fn batch() -> Bytes {
+    let mut batch = BatchBuilder::new(Compression::None);
+    batch.push(1000, None, Some(b"value")).unwrap();
+    batch.build().unwrap()
+}
+
+fn append(log: &Log) -> i64 {
+    let context = AppendContext { leader_epoch: 0, now_ms: 1000, origin: AppendOrigin::Client };
+    log.append(&batch(), &context).unwrap().base_offset
+}
+
+fn open(path: &Path) -> DataDir {
+    DataDir::open(path, 1).unwrap()
+}
+
+fn create_topic(data_dir: &DataDir) -> Arc<Log> {
+    let log = data_dir.create_log(topic_partition(), TOPIC_ID, LogConfig::default(), 0).unwrap();
+    let topic = TopicRecord { name: "t".to_owned(), topic_id: TOPIC_ID };
+    let partition = data_dir.partition_record(TOPIC_ID, 0);
+    data_dir.commit(&[MetadataRecord::Topic(topic), MetadataRecord::Partition(partition)], 0).unwrap();
+    Arc::new(log)
+}
+
+fn reopen(data_dir: &DataDir) -> (Arc<Log>, RecoveryOutcome) {
+    let (log, outcome) = data_dir.open_log(topic_partition(), TOPIC_ID, LogConfig::default(), 0).unwrap();
+    (Arc::new(log), outcome)
+}
+
+fn names(path: &Path) -> Vec<String> {
+    let names = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_directory_serves_one_broker_at_a_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = open(dir.path());
+    let Err(error) = DataDir::open(dir.path(), 1) else { panic!("opened twice") };
+    assert!(matches!(error, DataDirError::InUse { .. }));
+    assert!(error.to_string().contains(dir.path().to_str().unwrap()));
+    drop(first);
+    open(dir.path());
+}
+
+#[test]
+fn a_directory_belongs_to_one_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let cluster_id = open(dir.path()).cluster_id().to_owned();
+    assert_eq!(open(dir.path()).cluster_id(), cluster_id);
+    assert!(matches!(DataDir::open(dir.path(), 2), Err(DataDirError::OtherNode { found: 1, wanted: 2, .. })));
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_is_named() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let Err(error) = DataDir::open(&file.path().join("data"), 1) else { panic!("made inside a file") };
+    assert!(error.to_string().contains(file.path().to_str().unwrap()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_directory_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    if fs::write(dir.path().join("probe"), "").is_ok() {
+        println!("skipped: this user may write to read-only directories");
+        return;
+    }
+    let Err(error) = DataDir::open(dir.path(), 1) else { panic!("opened without writing") };
+    assert!(error.to_string().contains(dir.path().to_str().unwrap()));
+}
+
+#[test]
+fn nothing_is_scanned_after_a_clean_stop() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let log = create_topic(&data_dir);
+    (0..10).for_each(|offset| assert_eq!(append(&log), offset));
+    data_dir.close(&[log]).unwrap();
+    drop(data_dir);
+
+    let data_dir = open(dir.path());
+    assert!(data_dir.was_left_clean());
+    let (log, outcome) = reopen(&data_dir);
+    assert_eq!((outcome.end_offset, outcome.scanned_bytes), (10, 0));
+    assert_eq!(log.size_bytes(), 10 * batch().len() as u64);
+    assert_eq!(append(&log), 10);
+    assert_eq!(log.read(0, usize::MAX, true).unwrap().records.len(), 11 * batch().len());
+}
+
+#[test]
+fn the_mark_of_a_clean_stop_holds_for_one_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let log = create_topic(&data_dir);
+    append(&log);
+    data_dir.close(&[log]).unwrap();
+    drop(data_dir);
+    drop(open(dir.path()));
+
+    let data_dir = open(dir.path());
+    assert!(!data_dir.was_left_clean());
+    let (log, outcome) = reopen(&data_dir);
+    assert_eq!((outcome.end_offset, outcome.truncation), (1, None));
+    assert_eq!(append(&log), 1);
+}
+
+#[test]
+fn only_what_lies_past_the_recovery_point_is_scanned_after_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let log = create_topic(&data_dir);
+    (0..1000).for_each(|_| assert!(append(&log) >= 0));
+    log.flush().unwrap();
+    data_dir.write_checkpoints(&[Arc::clone(&log)]).unwrap();
+    append(&log);
+    drop((log, data_dir));
+
+    let (_, outcome) = reopen(&open(dir.path()));
+    assert_eq!((outcome.end_offset, outcome.truncation), (1001, None));
+    let index_interval = u64::from(LogConfig::default().index_interval_bytes);
+    assert!(outcome.scanned_bytes <= index_interval + 3 * batch().len() as u64, "{}", outcome.scanned_bytes);
+}
+
+#[test]
+fn a_log_that_is_read_while_it_is_closed_is_checked_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let log = create_topic(&data_dir);
+    append(&log);
+    let read = log.read(0, usize::MAX, true).unwrap().records;
+    data_dir.close(&[log]).unwrap();
+    assert_eq!(read[16..], batch()[16..]);
+    drop(data_dir);
+
+    let data_dir = open(dir.path());
+    assert!(!data_dir.was_left_clean());
+    assert_eq!(reopen(&data_dir).1.end_offset, 1);
+}
+
+#[test]
+fn producer_ids_are_never_given_out_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut given = HashSet::new();
+    for _ in 0..3 {
+        let data_dir = open(dir.path());
+        for _ in 0..2 {
+            assert!(data_dir.allocate_producer_ids(0).unwrap().all(|id| given.insert(id)));
+        }
+    }
+    assert_eq!(given.len(), 6000);
+}
+
+#[test]
+fn a_deleted_topic_can_be_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let log = create_topic(&data_dir);
+    append(&log);
+    let remove = MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id: TOPIC_ID });
+    data_dir.commit(&[remove], 0).unwrap();
+    assert_eq!(log.delete().unwrap(), Deletion::Done);
+    assert_eq!(create_topic(&data_dir).end_offset(), 0);
+}
+
+#[test]
+fn a_topic_that_is_read_while_it_is_deleted_goes_with_its_last_reader() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let log = create_topic(&data_dir);
+    append(&log);
+    let read = log.read(0, usize::MAX, true).unwrap().records;
+    assert_eq!(log.delete().unwrap(), Deletion::WhenUnmapped);
+    assert!(log.read(0, usize::MAX, true).is_err());
+    assert_eq!(read[16..], batch()[16..]);
+    assert!(names(dir.path()).contains(&"t-0".to_owned()));
+    drop(read);
+    assert!(!names(dir.path()).iter().any(|name| name.starts_with("t-0")));
+}
+
+#[test]
+fn leftovers_are_removed_and_strays_set_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    create_topic(&data_dir);
+    let stray = TopicPartition { topic: "unknown".to_owned(), partition: 4 };
+    data_dir.create_log(stray, Uuid::from_u128(1), LogConfig::default(), 0).unwrap();
+    drop(data_dir);
+    fs::create_dir(dir.path().join("old-1.0123456789abcdef0123456789abcdef-delete")).unwrap();
+    fs::create_dir(dir.path().join("notes")).unwrap();
+
+    drop(open(dir.path()));
+    let names = names(dir.path());
+    assert!(names.contains(&"t-0".to_owned()) && names.contains(&"notes".to_owned()));
+    assert!(!names.iter().any(|name| name.ends_with("-delete") || name == "unknown-4"));
+    assert!(names.iter().any(|name| name.starts_with("unknown-4.") && name.ends_with("-stray")));
+}
+
+#[test]
+fn a_log_whose_directory_was_never_made_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let (log, _) = reopen(&data_dir);
+    assert_eq!(append(&log), 0);
+}
