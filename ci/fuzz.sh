@@ -13,6 +13,6 @@ export PATH="$tools/bin:$PATH"
 
 targets="$(cargo fuzz list)"
 for target in $targets; do
-  cargo fuzz run --fuzz-dir fuzz "$target" -- -max_total_time="${FUZZ_SECONDS:-20}" -print_final_stats=0
+  cargo fuzz run --fuzz-dir fuzz "$target" -- -max_total_time="${FUZZ_SECONDS:-20}"
 done
 echo "test result: ok. $(wc -w <<<"$targets") passed; 0 failed; each fuzzed for ${FUZZ_SECONDS:-20} s"
