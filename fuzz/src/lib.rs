@@ -1,7 +1,7 @@
 //! The entries of the fuzz targets. Tests on a stable toolchain use them too.
 
 use bytes::{Bytes, BytesMut};
-use ottla_protocol::batch::{RecordBatch, batches, set_max_timestamp};
+use ottla_protocol::batch::{RecordBatch, batches, set_header_timestamp};
 use ottla_protocol::messages::*;
 use ottla_protocol::records::consumer_offsets::{ConsumerOffsetsKey, GroupMetadataValue, OffsetCommitValue};
 use ottla_protocol::records::control::{ControlRecordType, EndTransactionMarker, SnapshotHeader};
@@ -77,7 +77,8 @@ pub fn batch(bytes: &[u8]) {
     for batch in batches(bytes).flatten() {
         read(&batch);
         let mut sealed = batch.bytes().to_vec();
-        set_max_timestamp(&mut sealed, batch.header().max_timestamp);
+        let (header, body) = sealed.split_first_chunk_mut().expect("a batch is longer than its header");
+        set_header_timestamp(header, body, batch.header().timestamp_type(), batch.header().max_timestamp);
         let (sealed, _) = RecordBatch::parse(&sealed).expect("the length has not changed");
         sealed.verify_crc().expect("the CRC has been recomputed");
         read(&sealed);

@@ -9,12 +9,12 @@ pub mod compression;
 pub mod frame;
 pub mod records;
 
+mod encoded;
 mod error;
 mod error_code;
 mod request;
 mod response;
 mod shape;
-mod shapes;
 mod varint;
 
 pub use kafka_protocol::ResponseError as ErrorCode;
@@ -22,13 +22,13 @@ pub use kafka_protocol::messages;
 pub use kafka_protocol::protocol::{StrBytes, VersionRange};
 
 pub use compression::Compression;
+pub use encoded::Encoded;
 pub use error::{DecodeError, EncodeError};
 pub use error_code::KafkaName;
 pub use frame::{FrameDecoder, FrameError};
 pub use request::{RequestHeader, decode_body, decode_header, encode_request};
-pub use response::{Encoded, decode_response, encode_response};
-pub use shape::{Fault, Malformed};
-pub use shapes::{Request, Shaped};
+pub use response::{decode_response, encode_response};
+pub use shape::{Fault, Malformed, Request, Shaped};
 
 /// The producer id of a batch that no idempotent producer wrote.
 pub const NO_PRODUCER_ID: i64 = -1;

@@ -4,10 +4,9 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::StrBytes;
 
+use crate::encoded::Encoded;
 use crate::error::{DecodeError, EncodeError};
-use crate::response::Encoded;
-use crate::shape;
-use crate::shapes::{Request, Shaped};
+use crate::shape::{self, Request, Shaped};
 use crate::varint;
 
 /// What precedes the body of every request.
@@ -93,18 +92,13 @@ fn take_i16(frame: &mut Bytes) -> Option<i16> {
 
 /// The client id is a string with a two-byte length in every version of the header.
 fn take_client_id(frame: &mut Bytes, left_bytes: usize) -> Result<Option<StrBytes>, DecodeError> {
-    let cut = DecodeError::HeaderCut { left_bytes };
-    match take_i16(frame) {
-        None => Err(cut),
-        Some(-1) => Ok(None),
-        Some(length) => match usize::try_from(length) {
-            Ok(length) if length <= frame.len() => {
-                let text = StrBytes::from_utf8(frame.split_to(length));
-                text.map(Some).map_err(|_| DecodeError::ClientId)
-            }
-            _ => Err(cut),
-        },
+    let cut = || DecodeError::HeaderCut { left_bytes };
+    let claimed = take_i16(frame).ok_or_else(cut)?;
+    if claimed == -1 {
+        return Ok(None);
     }
+    let length = usize::try_from(claimed).ok().filter(|&length| length <= frame.len()).ok_or_else(cut)?;
+    StrBytes::from_utf8(frame.split_to(length)).map(Some).map_err(|_| DecodeError::ClientId)
 }
 
 fn put_client_id(head: &mut BytesMut, client_id: Option<&str>) {

@@ -3,7 +3,7 @@
 use ottla_protocol::Compression;
 use ottla_protocol::batch::{
     BatchBuilder, BatchError, RecordBatch, RecordFault, TimestampType, batches, set_base_offset,
-    set_leader_epoch, set_log_append_time,
+    set_header_timestamp, set_leader_epoch,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -65,7 +65,8 @@ fn the_broker_s_fields_leave_the_crc_right() {
     batch.verify_crc().unwrap();
     assert_eq!((batch.base_offset(), batch.last_offset(), batch.header().leader_epoch), (42, 43, 3));
 
-    set_log_append_time(&mut bytes, 1000);
+    let (header, body) = bytes.split_first_chunk_mut().unwrap();
+    set_header_timestamp(header, body, TimestampType::LogAppendTime, 1000);
     let (batch, _) = RecordBatch::parse(&bytes).unwrap();
     batch.verify_crc().unwrap();
     assert_eq!(batch.header().timestamp_type(), TimestampType::LogAppendTime);

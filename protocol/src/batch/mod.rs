@@ -20,9 +20,7 @@ mod view;
 pub use builder::{BatchBuilder, BuildError};
 pub use error::{BatchError, RecordFault};
 pub use header::{BatchHeader, HEADER_BYTES, TimestampType};
-pub use mutate::{
-    set_base_offset, set_header_timestamp, set_leader_epoch, set_log_append_time, set_max_timestamp,
-};
+pub use mutate::{set_base_offset, set_header_timestamp, set_leader_epoch};
 pub use records::{Header, Headers, Record, RecordIter, Records};
 pub use validate::RecordsSummary;
 pub use view::{RecordBatch, batches};

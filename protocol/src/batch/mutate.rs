@@ -16,35 +16,20 @@ pub fn set_leader_epoch(batch: &mut [u8], leader_epoch: i32) {
     put(batch, LEADER_EPOCH_AT, leader_epoch.to_be_bytes());
 }
 
-/// Marks the batch's timestamps as the broker's (`message.timestamp.type=LogAppendTime`), and recomputes the CRC.
-pub fn set_log_append_time(batch: &mut [u8], timestamp_ms: i64) {
-    if let Some(attributes) = batch.get(ATTRIBUTES_AT..).and_then(|tail| tail.first_chunk()) {
-        let attributes = i16::from_be_bytes(*attributes) | LOG_APPEND_TIME_FLAG;
-        put(batch, ATTRIBUTES_AT, attributes.to_be_bytes());
-    }
-    set_max_timestamp(batch, timestamp_ms);
-}
-
-/// Corrects the largest timestamp, and recomputes the CRC.
-pub fn set_max_timestamp(batch: &mut [u8], timestamp_ms: i64) {
-    put(batch, MAX_TIMESTAMP_AT, timestamp_ms.to_be_bytes());
-    seal(batch);
-}
-
 /// Writes largest timestamp, timestamp type and CRC into a header that was copied out of its batch; `body` is what
-/// follows it there. So the batch itself is copied only once, to its place.
+/// follows it there. So the records are copied only once, to their place in the log.
 pub fn set_header_timestamp(
     header: &mut [u8; HEADER_BYTES],
     body: &[u8],
     timestamp_type: TimestampType,
     timestamp_ms: i64,
 ) {
-    let [high, low] = [header[ATTRIBUTES_AT], header[ATTRIBUTES_AT + 1]];
     let flag = match timestamp_type {
         TimestampType::CreateTime => 0,
         TimestampType::LogAppendTime => LOG_APPEND_TIME_FLAG,
     };
-    let attributes = i16::from_be_bytes([high, low]) & !LOG_APPEND_TIME_FLAG | flag;
+    let attributes = i16::from_be_bytes([header[ATTRIBUTES_AT], header[ATTRIBUTES_AT + 1]]);
+    let attributes = attributes & !LOG_APPEND_TIME_FLAG | flag;
     put(header, ATTRIBUTES_AT, attributes.to_be_bytes());
     put(header, MAX_TIMESTAMP_AT, timestamp_ms.to_be_bytes());
     let crc = crc32c::crc32c_append(crc32c::crc32c(&header[ATTRIBUTES_AT..]), body);

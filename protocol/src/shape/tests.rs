@@ -1,12 +1,13 @@
 //! Holds every shape to the decoder and encoder of `kafka-protocol`, in every version.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::messages::*;
+use kafka_protocol::protocol;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::*;
+use super::{Field, Kind, Request, Shaped};
 use crate::request::decode;
-use crate::shape::{Field, Kind};
 use crate::varint;
 
 macro_rules! every_api {
