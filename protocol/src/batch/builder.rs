@@ -133,14 +133,15 @@ impl BatchBuilder {
             self.base_timestamp = timestamp;
         }
         let timestamp_delta = timestamp.wrapping_sub(self.base_timestamp);
-        let size = record_size(timestamp_delta, offset_delta, key, value, headers);
+        let record = RawRecord { timestamp_delta, offset_delta, key, value, headers };
+        let size = record.size_bytes();
         let size_bytes = self.bytes.len().saturating_add(size).saturating_add(varint::MAX_U32_BYTES);
         if i32::try_from(size_bytes).is_err() {
             return Err(BuildError::TooLarge { size_bytes });
         }
         self.bytes.reserve(size + varint::MAX_U32_BYTES);
         varint::put_i32(&mut self.bytes, size as i32);
-        put_record(&mut self.bytes, timestamp_delta, offset_delta, key, value, headers);
+        record.put(&mut self.bytes);
         if self.attributes & LOG_APPEND_TIME_FLAG == 0 {
             self.max_timestamp = self.max_timestamp.max(timestamp);
         }
@@ -207,41 +208,38 @@ impl BatchBuilder {
     }
 }
 
-/// Without the length that precedes the record.
-fn record_size(
+/// A record as it is written, without the length that precedes it.
+struct RawRecord<'a> {
     timestamp_delta: i64,
     offset_delta: i32,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: &[(&[u8], Option<&[u8]>)],
-) -> usize {
-    let headers_size: usize =
-        headers.iter().map(|(key, value)| field_size(Some(key)) + field_size(*value)).sum();
-    1 + varint::size_i64(timestamp_delta)
-        + varint::size_i32(offset_delta)
-        + field_size(key)
-        + field_size(value)
-        + varint::size_i32(headers.len() as i32)
-        + headers_size
+    key: Option<&'a [u8]>,
+    value: Option<&'a [u8]>,
+    headers: &'a [(&'a [u8], Option<&'a [u8]>)],
 }
 
-fn put_record(
-    out: &mut Vec<u8>,
-    timestamp_delta: i64,
-    offset_delta: i32,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: &[(&[u8], Option<&[u8]>)],
-) {
-    out.put_i8(0);
-    varint::put_i64(out, timestamp_delta);
-    varint::put_i32(out, offset_delta);
-    put_field(out, key);
-    put_field(out, value);
-    varint::put_i32(out, headers.len() as i32);
-    for (key, value) in headers {
-        put_field(out, Some(key));
-        put_field(out, *value);
+impl RawRecord<'_> {
+    fn size_bytes(&self) -> usize {
+        let header_size = |(key, value): &(&[u8], Option<&[u8]>)| field_size(Some(key)) + field_size(*value);
+        1 + varint::size_i64(self.timestamp_delta)
+            + varint::size_i32(self.offset_delta)
+            + field_size(self.key)
+            + field_size(self.value)
+            + varint::size_i32(self.headers.len() as i32)
+            + self.headers.iter().map(header_size).sum::<usize>()
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        const ATTRIBUTES: i8 = 0;
+        out.put_i8(ATTRIBUTES);
+        varint::put_i64(out, self.timestamp_delta);
+        varint::put_i32(out, self.offset_delta);
+        put_field(out, self.key);
+        put_field(out, self.value);
+        varint::put_i32(out, self.headers.len() as i32);
+        for (key, value) in self.headers {
+            put_field(out, Some(key));
+            put_field(out, *value);
+        }
     }
 }
 
