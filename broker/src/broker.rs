@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, DataPlace};
 use crate::data_dir::DataDir;
+use crate::groups::offsets_log::LoadGroupsError;
 use crate::listener::{BindError, Endpoint, Listener};
 use crate::server::Server;
 use crate::state::BrokerState;
@@ -37,6 +38,8 @@ pub enum StartError {
     Temporary(io::Error),
     #[error("cannot use the data directory {}: {source}", path.display())]
     DataDir { path: PathBuf, source: io::Error },
+    #[error("cannot load the groups and their offsets: {0}")]
+    Groups(#[from] LoadGroupsError),
 }
 
 impl Broker {
@@ -57,7 +60,7 @@ impl Broker {
         let data_dir = DataDir::open(path.clone()).map_err(|source| StartError::DataDir { path, source })?;
         let topics = Topics::open(data_dir, &config.settings, config.clock.clone());
         let cluster_id = StrBytes::from_string(kafka_uuid::format(kafka_uuid::random()));
-        let state = Arc::new(BrokerState::new(config, cluster_id, topics));
+        let state = Arc::new(BrokerState::new(config, cluster_id, topics)?);
         let mut tasks = JoinSet::new();
         let mut advertised = Vec::new();
         for listener in listeners {

@@ -1,11 +1,16 @@
 //! What the connections of one broker share.
 
+use std::sync::Arc;
+
 use ottla_protocol::StrBytes;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch_sessions::FetchSessions;
+use crate::groups::coordinator::GroupCoordinator;
+use crate::groups::offsets_log::LoadGroupsError;
+use crate::groups::offsets_topic::OffsetsTopic;
 use crate::topics::Topics;
 
 /// The state behind every handler. Each part has one owner; handlers reach it through `Arc<BrokerState>`.
@@ -13,19 +18,29 @@ pub(crate) struct BrokerState {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     pub(crate) cluster_id: StrBytes,
-    pub(crate) topics: Topics,
+    pub(crate) topics: Arc<Topics>,
+    pub(crate) groups: GroupCoordinator,
     pub(crate) fetch_sessions: Mutex<FetchSessions>,
 }
 
 impl BrokerState {
-    pub(crate) fn new(config: Config, cluster_id: StrBytes, topics: Topics) -> BrokerState {
+    /// Loads the groups; within a tokio runtime.
+    pub(crate) fn new(
+        config: Config,
+        cluster_id: StrBytes,
+        topics: Topics,
+    ) -> Result<BrokerState, LoadGroupsError> {
         let slots = usize::try_from(config.settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
-        BrokerState {
-            clock: config.clock.clone(),
+        let topics = Arc::new(topics);
+        let offsets = OffsetsTopic::new(Arc::clone(&topics), &config.settings);
+        let clock = config.clock.clone();
+        Ok(BrokerState {
+            groups: GroupCoordinator::start((&config.settings).into(), clock.clone(), Box::new(offsets))?,
+            clock,
             config,
             cluster_id,
             topics,
             fetch_sessions: Mutex::new(FetchSessions::new(slots)),
-        }
+        })
     }
 }

@@ -184,6 +184,10 @@ impl Topics {
         self.catalog.read().by_id.get(&id).cloned()
     }
 
+    pub(crate) fn has_partition(&self, name: &str, index: i32) -> bool {
+        self.by_name(name).is_some_and(|topic| topic.partition(index).is_some())
+    }
+
     /// Every topic, in the order of the names.
     pub(crate) fn all(&self) -> Vec<Arc<Topic>> {
         self.catalog.read().by_name.values().cloned().collect()

@@ -1,0 +1,455 @@
+//! The group coordinator: the pure state behind one lock, with its log, its timer and the requests that wait.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::describe_groups_response::DescribedGroup;
+use ottla_protocol::messages::leave_group_request::MemberIdentity;
+use ottla_protocol::messages::leave_group_response::MemberResponse;
+use ottla_protocol::messages::list_groups_response::ListedGroup;
+use ottla_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics;
+use ottla_protocol::messages::offset_fetch_response::OffsetFetchResponseTopics;
+use ottla_protocol::messages::{
+    GroupId, HeartbeatRequest, JoinGroupResponse, OffsetCommitRequest, OffsetCommitResponse,
+    SyncGroupRequest, SyncGroupResponse, TopicName,
+};
+use parking_lot::{Mutex, MutexGuard};
+use tokio::sync::{Notify, oneshot};
+use tokio::task::JoinHandle;
+use tracing::{info, warn};
+
+use super::classic::Join;
+use super::offsets_log::{AppendGroupsError, LoadGroupsError, OffsetsLog};
+use super::record::CoordinatorRecord;
+use super::state::Groups;
+use super::turn::{Answer, Effects, GroupConfig, Now, Ticket};
+use crate::clock::Clock;
+
+/// Serves all groups of the broker. Dropping it ends its timer; requests that wait are then answered with
+/// COORDINATOR_NOT_AVAILABLE.
+pub(crate) struct GroupCoordinator {
+    shared: Arc<Shared>,
+    timer: JoinHandle<()>,
+}
+
+struct Shared {
+    clock: Clock,
+    log: Box<dyn OffsetsLog>,
+    inner: Mutex<Inner>,
+    /// Signalled when a deadline comes before the one that the timer sleeps for.
+    nearer_deadline: Notify,
+}
+
+struct Inner {
+    groups: Groups,
+    tickets: u64,
+    joining: HashMap<Ticket, oneshot::Sender<JoinGroupResponse>>,
+    syncing: HashMap<Ticket, oneshot::Sender<SyncGroupResponse>>,
+    /// What the timer sleeps for; `None` while it waits for a deadline to appear.
+    timer_ms: Option<i64>,
+}
+
+impl GroupCoordinator {
+    /// Loads what is in `log` and starts the timer; within a Tokio runtime.
+    pub(crate) fn start(
+        config: GroupConfig,
+        clock: Clock,
+        log: Box<dyn OffsetsLog>,
+    ) -> Result<GroupCoordinator, LoadGroupsError> {
+        let mut groups = Groups::new(config);
+        let now = now(&clock);
+        let mut loaded = 0_u64;
+        log.replay(&mut |record| {
+            groups.apply(record, now);
+            loaded += 1;
+        })?;
+        if loaded > 0 {
+            info!(records = loaded, groups = groups.listed().count(), "loaded groups and offsets");
+        }
+        let inner =
+            Inner { groups, tickets: 0, joining: HashMap::new(), syncing: HashMap::new(), timer_ms: None };
+        let shared =
+            Arc::new(Shared { clock, log, inner: Mutex::new(inner), nearer_deadline: Notify::new() });
+        let timer = tokio::spawn(run_timer(Arc::clone(&shared)));
+        Ok(GroupCoordinator { shared, timer })
+    }
+
+    /// Answers when the member's next generation begins, or with an error. `join` makes the event from its ticket.
+    pub(crate) async fn join(&self, join: impl FnOnce(Ticket) -> Join) -> JoinGroupResponse {
+        let answer = self.begin_join(join);
+        answer.await.unwrap_or_else(|_| {
+            JoinGroupResponse::default().with_error_code(ErrorCode::CoordinatorNotAvailable.code())
+        })
+    }
+
+    fn begin_join(&self, join: impl FnOnce(Ticket) -> Join) -> oneshot::Receiver<JoinGroupResponse> {
+        let (sender, receiver) = oneshot::channel();
+        let mut inner = self.shared.lock();
+        let ticket = inner.ticket();
+        inner.joining.insert(ticket, sender);
+        let join = join(ticket);
+        let (group_id, member_id) = (join.request.group_id.clone(), join.request.member_id.clone());
+        let before = inner.groups.membership(&group_id).cloned();
+        let effects = inner.groups.join(join, self.shared.now());
+        if let Err(error) = self.shared.append(&effects.records) {
+            inner.groups.restore_membership(&group_id, before);
+            let refusal =
+                JoinGroupResponse::default().with_member_id(member_id).with_error_code(error.code().code());
+            inner.answer(vec![Answer::Join(ticket, refusal)]);
+        } else {
+            inner.answer(effects.answers);
+        }
+        self.shared.wake_timer(&inner);
+        receiver
+    }
+
+    /// Answers when the leader has assigned, or with an error.
+    pub(crate) async fn sync(&self, request: SyncGroupRequest) -> SyncGroupResponse {
+        let answer = self.begin_sync(request);
+        answer.await.unwrap_or_else(|_| {
+            SyncGroupResponse::default().with_error_code(ErrorCode::CoordinatorNotAvailable.code())
+        })
+    }
+
+    fn begin_sync(&self, request: SyncGroupRequest) -> oneshot::Receiver<SyncGroupResponse> {
+        let (sender, receiver) = oneshot::channel();
+        let mut inner = self.shared.lock();
+        let ticket = inner.ticket();
+        inner.syncing.insert(ticket, sender);
+        let group_id = request.group_id.clone();
+        let before = inner.groups.membership(&group_id).cloned();
+        let effects = inner.groups.sync(ticket, request, self.shared.now());
+        if let Err(error) = self.shared.append(&effects.records) {
+            // Everybody goes on waiting, and the leader tries again.
+            inner.groups.restore_membership(&group_id, before);
+            let refusal = SyncGroupResponse::default().with_error_code(error.code().code());
+            inner.answer(vec![Answer::Sync(ticket, refusal)]);
+        } else {
+            inner.answer(effects.answers);
+        }
+        self.shared.wake_timer(&inner);
+        receiver
+    }
+
+    pub(crate) fn heartbeat(&self, request: &HeartbeatRequest) -> Result<(), ErrorCode> {
+        self.shared.lock().groups.heartbeat(request, self.shared.now())
+    }
+
+    pub(crate) fn leave(&self, group_id: &GroupId, members: Vec<MemberIdentity>) -> Vec<MemberResponse> {
+        let mut inner = self.shared.lock();
+        let (responses, effects) = inner.groups.leave(group_id, members, self.shared.now());
+        self.shared.carry_out(&mut inner, effects);
+        responses
+    }
+
+    /// `exists` tells the partitions that there are from those that there are not.
+    ///
+    /// # Errors
+    /// When the commit is refused as a whole, or could not be written.
+    pub(crate) fn commit_offsets(
+        &self,
+        request: &OffsetCommitRequest,
+        exists: impl Fn(&TopicName, i32) -> bool,
+    ) -> Result<OffsetCommitResponse, ErrorCode> {
+        let mut inner = self.shared.lock();
+        let (response, records) = inner.groups.commit_offsets(request, exists, self.shared.now())?;
+        self.shared.append_and_apply(&mut inner, records)?;
+        Ok(response)
+    }
+
+    pub(crate) fn fetch_offsets(
+        &self,
+        group_id: &GroupId,
+        topics: Option<&[OffsetFetchRequestTopics]>,
+    ) -> Vec<OffsetFetchResponseTopics> {
+        self.shared.lock().groups.fetch_offsets(group_id, topics)
+    }
+
+    /// Deletes the offsets of `partitions`; the outcome of each is in the same place.
+    ///
+    /// # Errors
+    /// When the group does not let its offsets be deleted, or the deletion could not be written.
+    pub(crate) fn delete_offsets(
+        &self,
+        group_id: &GroupId,
+        partitions: &[(TopicName, i32)],
+    ) -> Result<Vec<Result<(), ErrorCode>>, ErrorCode> {
+        let mut inner = self.shared.lock();
+        inner.groups.check_offset_delete(group_id)?;
+        let mut records = Vec::new();
+        let mut outcomes = Vec::with_capacity(partitions.len());
+        for (topic, partition) in partitions {
+            let outcome = inner.groups.delete_offset(group_id, topic, *partition);
+            outcomes.push(outcome.map(|record| records.extend(record)));
+        }
+        self.shared.append_and_apply(&mut inner, records)?;
+        Ok(outcomes)
+    }
+
+    /// Deletes all groups' offsets of a topic that has been deleted.
+    pub(crate) fn topic_deleted(&self, topic: &TopicName) {
+        let mut inner = self.shared.lock();
+        let records = inner.groups.delete_topic_offsets(topic);
+        if self.shared.append_and_apply(&mut inner, records).is_err() {
+            warn!(
+                topic = topic.as_str(),
+                "committed offsets outlive their topic; a new topic of this name would inherit them"
+            );
+        }
+    }
+
+    pub(crate) fn delete_group(&self, group_id: &GroupId) -> Result<(), ErrorCode> {
+        let mut inner = self.shared.lock();
+        let records = inner.groups.delete_group(group_id)?;
+        self.shared.append_and_apply(&mut inner, records)
+    }
+
+    /// `None` if there is no such group.
+    pub(crate) fn describe(&self, group_id: &GroupId) -> Option<DescribedGroup> {
+        self.shared.lock().groups.describe(group_id)
+    }
+
+    pub(crate) fn list(&self) -> Vec<ListedGroup> {
+        self.shared.lock().groups.listed().collect()
+    }
+
+    pub(crate) fn is_session_timeout_allowed(&self, session_timeout_ms: i32) -> bool {
+        let inner = self.shared.lock();
+        let config = inner.groups.config();
+        (config.min_session_timeout_ms..=config.max_session_timeout_ms).contains(&session_timeout_ms)
+    }
+}
+
+impl Drop for GroupCoordinator {
+    fn drop(&mut self) {
+        self.timer.abort();
+        let mut inner = self.shared.lock();
+        inner.joining.clear();
+        inner.syncing.clear();
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock()
+    }
+
+    fn now(&self) -> Now {
+        now(&self.clock)
+    }
+
+    fn append(&self, records: &[CoordinatorRecord]) -> Result<(), AppendGroupsError> {
+        if records.is_empty() {
+            return Ok(());
+        }
+        self.log
+            .append(records, self.clock.now_ms())
+            .inspect_err(|error| warn!(%error, "group state was not written"))
+    }
+
+    fn append_and_apply(&self, inner: &mut Inner, records: Vec<CoordinatorRecord>) -> Result<(), ErrorCode> {
+        self.append(&records).map_err(|error| error.code())?;
+        let now = self.now();
+        records.into_iter().for_each(|record| inner.groups.apply(record, now));
+        self.wake_timer(inner);
+        Ok(())
+    }
+
+    /// For events that nobody can refuse. If their records cannot be written, an earlier generation comes back after
+    /// a restart, and its members time out.
+    fn carry_out(&self, inner: &mut Inner, effects: Effects) {
+        let _ = self.append(&effects.records);
+        inner.answer(effects.answers);
+        self.wake_timer(inner);
+    }
+
+    fn wake_timer(&self, inner: &Inner) {
+        let next_ms = inner.groups.next_deadline_ms();
+        if next_ms.is_some_and(|next_ms| inner.timer_ms.is_none_or(|timer_ms| next_ms < timer_ms)) {
+            self.nearer_deadline.notify_one();
+        }
+    }
+
+    fn arm_timer(&self) -> Option<i64> {
+        let mut inner = self.lock();
+        inner.timer_ms = inner.groups.next_deadline_ms();
+        inner.timer_ms
+    }
+
+    fn expire(&self) {
+        let mut inner = self.lock();
+        let now = self.now();
+        let effects = inner.groups.expire_members(now);
+        self.carry_out(&mut inner, effects);
+        let records = inner.groups.expire_offsets(now);
+        // What could not be written is found again by the next look.
+        let _ = self.append_and_apply(&mut inner, records);
+    }
+}
+
+impl Inner {
+    fn ticket(&mut self) -> Ticket {
+        self.tickets += 1;
+        Ticket(self.tickets)
+    }
+
+    /// A receiver that is gone belongs to a connection that is gone.
+    fn answer(&mut self, answers: Vec<Answer>) {
+        for answer in answers {
+            match answer {
+                Answer::Join(ticket, response) => {
+                    if let Some(sender) = self.joining.remove(&ticket) {
+                        let _ = sender.send(response);
+                    }
+                }
+                Answer::Sync(ticket, response) => {
+                    if let Some(sender) = self.syncing.remove(&ticket) {
+                        let _ = sender.send(response);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Sleeps until the nearest deadline, or until a nearer one appears. Idle while no group has any.
+async fn run_timer(shared: Arc<Shared>) {
+    loop {
+        let deadline_ms = shared.arm_timer();
+        let sleep = async {
+            match deadline_ms {
+                Some(deadline_ms) => shared.clock.sleep_until(deadline_ms).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = sleep => shared.expire(),
+            () = shared.nearer_deadline.notified() => {}
+        }
+    }
+}
+
+fn now(clock: &Clock) -> Now {
+    Now { wall_ms: clock.now_ms(), monotonic_ms: clock.monotonic_ms() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use ottla_storage::AppendError;
+
+    use super::*;
+    use crate::groups::MemberId;
+    use crate::groups::driver::{SESSION_TIMEOUT_MS, config, group_id, join_request};
+
+    /// Keeps records in memory, or refuses them.
+    #[derive(Clone, Default)]
+    struct MemoryLog {
+        records: Arc<Mutex<Vec<CoordinatorRecord>>>,
+        is_full: Arc<AtomicBool>,
+    }
+
+    impl OffsetsLog for MemoryLog {
+        fn append(&self, records: &[CoordinatorRecord], _: i64) -> Result<(), AppendGroupsError> {
+            if self.is_full.load(Ordering::SeqCst) {
+                let source = AppendError::DiskFull { dir: "log".into() };
+                return Err(AppendGroupsError::Append { partition: 0, source });
+            }
+            self.records.lock().extend_from_slice(records);
+            Ok(())
+        }
+
+        fn replay(&self, load: &mut dyn FnMut(CoordinatorRecord)) -> Result<(), LoadGroupsError> {
+            self.records.lock().iter().cloned().for_each(load);
+            Ok(())
+        }
+    }
+
+    fn start(log: &MemoryLog, clock: &Clock) -> GroupCoordinator {
+        GroupCoordinator::start(config(), clock.clone(), Box::new(log.clone())).unwrap()
+    }
+
+    fn join(member_id: MemberId) -> impl FnOnce(Ticket) -> Join {
+        move |ticket| Join {
+            ticket,
+            request: join_request(&member_id),
+            client_id: "client".to_owned().into(),
+            client_host: "/127.0.0.1".to_owned().into(),
+            fresh_member_id: format!("client-{}", ticket.0).into(),
+            requires_known_member_id: false,
+            supports_skipping_assignment: true,
+        }
+    }
+
+    fn sync(member_id: &MemberId, generation_id: i32) -> SyncGroupRequest {
+        SyncGroupRequest::default()
+            .with_group_id(group_id())
+            .with_member_id(member_id.clone())
+            .with_generation_id(generation_id)
+    }
+
+    #[tokio::test]
+    async fn the_timer_ends_sessions_when_their_time_has_come() {
+        let (log, clock) = (MemoryLog::default(), Clock::manual(1_000));
+        let coordinator = start(&log, &clock);
+        let first = coordinator.join(join(MemberId::default())).await.member_id;
+        coordinator.sync(sync(&first, 1)).await;
+        let waiting = coordinator.begin_join(join(MemberId::default()));
+        // Nobody else can end this wait: the first member is silent.
+        clock.advance(Duration::from_millis(SESSION_TIMEOUT_MS.unsigned_abs().into()));
+        let joined = waiting.await.unwrap();
+        assert_eq!((joined.error_code, joined.generation_id, joined.leader), (0, 2, joined.member_id));
+    }
+
+    #[tokio::test]
+    async fn an_assignment_that_cannot_be_written_is_not_handed_out_and_can_be_brought_again() {
+        let (log, clock) = (MemoryLog::default(), Clock::manual(1_000));
+        let coordinator = start(&log, &clock);
+        let member_id = coordinator.join(join(MemberId::default())).await.member_id;
+        log.is_full.store(true, Ordering::SeqCst);
+        let refused = coordinator.sync(sync(&member_id, 1)).await;
+        assert_eq!(refused.error_code, ErrorCode::NotCoordinator.code());
+        log.is_full.store(false, Ordering::SeqCst);
+        assert_eq!(coordinator.sync(sync(&member_id, 1)).await.error_code, 0);
+    }
+
+    #[tokio::test]
+    async fn a_group_that_cannot_be_written_does_not_come_to_be() {
+        let (log, clock) = (MemoryLog::default(), Clock::manual(1_000));
+        let coordinator = start(&log, &clock);
+        log.is_full.store(true, Ordering::SeqCst);
+        let refused = coordinator.join(join(MemberId::default())).await;
+        assert_eq!(refused.error_code, ErrorCode::NotCoordinator.code());
+        assert!(coordinator.list().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_group_goes_on_after_a_restart() {
+        let (log, clock) = (MemoryLog::default(), Clock::manual(1_000));
+        let coordinator = start(&log, &clock);
+        let member_id = coordinator.join(join(MemberId::default())).await.member_id;
+        coordinator.sync(sync(&member_id, 1)).await;
+        drop(coordinator);
+
+        let coordinator = start(&log, &clock);
+        let heartbeat = HeartbeatRequest::default()
+            .with_group_id(group_id())
+            .with_generation_id(1)
+            .with_member_id(member_id);
+        assert_eq!(coordinator.heartbeat(&heartbeat), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn requests_that_wait_are_answered_when_the_coordinator_goes() {
+        let (log, clock) = (MemoryLog::default(), Clock::manual(1_000));
+        let coordinator = start(&log, &clock);
+        let first = coordinator.join(join(MemberId::default())).await.member_id;
+        coordinator.sync(sync(&first, 1)).await;
+        let waiting = coordinator.begin_join(join(MemberId::default()));
+        drop(coordinator);
+        assert!(waiting.await.is_err());
+    }
+}

@@ -1,0 +1,101 @@
+//! OffsetCommit: a member, or a consumer that assigns itself, says how far it has read.
+
+use ottla_protocol::ErrorCode;
+use ottla_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+use ottla_protocol::messages::offset_commit_response::{
+    OffsetCommitResponsePartition, OffsetCommitResponseTopic,
+};
+use ottla_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, TopicName};
+
+use super::CommittedOffset;
+use crate::groups::record::CoordinatorRecord;
+use crate::groups::state::Groups;
+use crate::groups::turn::Now;
+
+/// `retention_time_ms` of a client that leaves the retention to the broker.
+const DEFAULT_RETENTION_TIME_MS: i64 = -1;
+
+impl Groups {
+    /// Decides on a commit of offsets, in partitions that `exists` knows. The records take effect when they are applied.
+    ///
+    /// # Errors
+    /// When the whole commit is refused: GROUP_ID_NOT_FOUND, ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID,
+    /// REBALANCE_IN_PROGRESS.
+    pub(crate) fn commit_offsets(
+        &mut self,
+        request: &OffsetCommitRequest,
+        exists: impl Fn(&TopicName, i32) -> bool,
+        now: Now,
+    ) -> Result<(OffsetCommitResponse, Vec<CoordinatorRecord>), ErrorCode> {
+        self.check_commit(request, now)?;
+        let expire_timestamp_ms = match request.retention_time_ms {
+            DEFAULT_RETENTION_TIME_MS => None,
+            retention_ms => Some(now.wall_ms.saturating_add(retention_ms)),
+        };
+        let mut records = Vec::new();
+        let mut topics = Vec::with_capacity(request.topics.len());
+        for topic in &request.topics {
+            let mut partitions = Vec::with_capacity(topic.partitions.len());
+            for partition in &topic.partitions {
+                let error = if !exists(&topic.name, partition.partition_index) {
+                    ErrorCode::UnknownTopicOrPartition.code()
+                } else if self.is_metadata_too_large(partition) {
+                    ErrorCode::OffsetMetadataTooLarge.code()
+                } else {
+                    let offset = committed(partition, now, expire_timestamp_ms);
+                    records.push(CoordinatorRecord::offset(
+                        &request.group_id,
+                        &topic.name,
+                        partition.partition_index,
+                        offset,
+                    ));
+                    0
+                };
+                partitions.push(
+                    OffsetCommitResponsePartition::default()
+                        .with_partition_index(partition.partition_index)
+                        .with_error_code(error),
+                );
+            }
+            topics.push(
+                OffsetCommitResponseTopic::default()
+                    .with_name(topic.name.clone())
+                    .with_partitions(partitions),
+            );
+        }
+        Ok((OffsetCommitResponse::default().with_topics(topics), records))
+    }
+
+    /// A group that does not exist is made by the commit, if the client claims no membership.
+    fn check_commit(&mut self, request: &OffsetCommitRequest, now: Now) -> Result<(), ErrorCode> {
+        let generation_id = request.generation_id_or_member_epoch;
+        let Some(group) = self.membership_mut(&request.group_id) else {
+            return if generation_id < 0 { Ok(()) } else { Err(ErrorCode::GroupIdNotFound) };
+        };
+        let instance_id = request.group_instance_id.as_ref();
+        group.check_offset_commit(&request.member_id, instance_id, generation_id)?;
+        group.note_offset_commit(&request.member_id, now);
+        self.index_deadline(&request.group_id);
+        Ok(())
+    }
+
+    fn is_metadata_too_large(&self, partition: &OffsetCommitRequestPartition) -> bool {
+        let length =
+            partition.committed_metadata.as_ref().map_or(0, |metadata| metadata.encode_utf16().count());
+        length > self.config().offset_metadata_max_chars
+    }
+}
+
+fn committed(
+    partition: &OffsetCommitRequestPartition,
+    now: Now,
+    expire_timestamp_ms: Option<i64>,
+) -> CommittedOffset {
+    CommittedOffset {
+        offset: partition.committed_offset,
+        leader_epoch: partition.committed_leader_epoch,
+        metadata: partition.committed_metadata.clone().unwrap_or_default(),
+        commit_timestamp_ms: now.wall_ms,
+        expire_timestamp_ms,
+    }
+}
