@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::messages::{
-    ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
-    FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
+    DescribeLogDirsRequest, DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest,
+    HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
+    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
 };
 use ottla_protocol::{
     DecodeError, EncodeError, Encoded, RequestHeader, VersionRange, decode_body, encode_response,
@@ -25,7 +27,15 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::to::<FetchRequest>(),
     Route::to::<ListOffsetsRequest>(),
     Route::to::<MetadataRequest>(),
+    Route::to::<OffsetCommitRequest>(),
+    Route::to::<OffsetFetchRequest>(),
     Route::to::<FindCoordinatorRequest>(),
+    Route::to::<JoinGroupRequest>(),
+    Route::to::<HeartbeatRequest>(),
+    Route::to::<LeaveGroupRequest>(),
+    Route::to::<SyncGroupRequest>(),
+    Route::to::<DescribeGroupsRequest>(),
+    Route::to::<ListGroupsRequest>(),
     Route::to::<ApiVersionsRequest>(),
     Route::to::<CreateTopicsRequest>(),
     Route::to::<DeleteTopicsRequest>(),
@@ -33,7 +43,9 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::to::<DescribeConfigsRequest>(),
     Route::to::<DescribeLogDirsRequest>(),
     Route::to::<CreatePartitionsRequest>(),
+    Route::to::<DeleteGroupsRequest>(),
     Route::to::<IncrementalAlterConfigsRequest>(),
+    Route::to::<OffsetDeleteRequest>(),
     Route::to::<DescribeClusterRequest>(),
     Route::to::<DescribeTopicPartitionsRequest>(),
 ];

@@ -1,7 +1,7 @@
 //! DeleteTopics v1–6.
 //!
 //! A deleted topic is gone when the answer comes: its name can be created again at once, with a new id. Fetches that
-//! wait on it are woken and told. v5: error messages. v6: topics by id (KIP-516).
+//! wait on it are woken and told, and groups forget what they have committed of it. v5: error messages. v6: topics by id (KIP-516).
 
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ fn delete(broker: &BrokerState, asked: DeleteTopicState) -> DeletableTopicResult
             tracing::error!("cannot delete topic {}: {error}", &*topic.name);
             (ErrorCode::KafkaStorageError, "the topic's deletion cannot be written to disk")
         })?;
+        broker.groups.topic_deleted(&topic.name);
         Ok(topic)
     });
     match deleted {
