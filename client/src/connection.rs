@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use ottla_protocol::messages::ApiKey;
-use ottla_protocol::{Encoded, FrameDecoder, Request, VersionRange, decode_response, encode_request};
+use ottla_protocol::{
+    Encoded, FrameDecoder, KafkaName, Request, VersionRange, decode_response, encode_request,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -105,7 +107,7 @@ impl Connection {
             .await
             .map_err(|error| not_kafka(error.to_string()))?
             .ok_or_else(|| not_kafka("ApiVersions was not answered".to_owned()))?;
-        BrokerVersions::from_response(&response).map_err(|code| not_kafka(crate::error::kafka_name(code)))
+        BrokerVersions::from_response(&response).map_err(|code| not_kafka(KafkaName(code).to_string()))
     }
 
     pub(crate) fn is_closed(&self) -> bool {

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::ApiKey;
+use ottla_protocol::{ErrorCode, KafkaName};
 
 use crate::address::{AddressError, HostPort};
 
@@ -120,7 +120,7 @@ impl Leaderless {
             Leaderless::UnknownTopic => format!("topic `{topic}` does not exist"),
             Leaderless::UnknownPartition => format!("topic `{topic}` has no partition {partition}"),
             Leaderless::Electing => format!("partition {topic}-{partition} has no leader at present"),
-            Leaderless::Other(code) => format!("topic `{topic}`: {}", kafka_name(code)),
+            Leaderless::Other(code) => format!("topic `{topic}`: {}", KafkaName(code)),
         }
     }
 }
@@ -149,25 +149,13 @@ pub(crate) fn is_stale_metadata(code: ErrorCode) -> bool {
     )
 }
 
-/// The code's name as Kafka's documentation and tools write it, such as `UNKNOWN_TOPIC_OR_PARTITION`.
-pub fn kafka_name(code: ErrorCode) -> String {
-    let mut name = String::new();
-    for letter in code.to_string().chars() {
-        if letter.is_ascii_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
-}
-
 impl std::error::Error for KafkaError {}
 
 impl fmt::Display for KafkaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.message {
-            Some(message) => write!(f, "{message} ({})", kafka_name(self.code)),
-            None => f.write_str(&kafka_name(self.code)),
+            Some(message) => write!(f, "{message} ({})", KafkaName(self.code)),
+            None => write!(f, "{}", KafkaName(self.code)),
         }
     }
 }
@@ -180,16 +168,5 @@ impl fmt::Display for Subject {
             Subject::Group(group) => write!(f, "group `{group}`"),
             Subject::Api(api) => write!(f, "{api:?}"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_have_kafkas_names() {
-        assert_eq!(kafka_name(ErrorCode::UnknownTopicOrPartition), "UNKNOWN_TOPIC_OR_PARTITION");
-        assert_eq!(kafka_name(ErrorCode::TopicAlreadyExists), "TOPIC_ALREADY_EXISTS");
     }
 }

@@ -54,7 +54,7 @@ pub use create_topics::{NewTopic, TopicOutcome};
 pub use describe_cluster::ClusterDescription;
 pub use describe_configs::ConfigEntry;
 pub use describe_groups::{GroupDescription, GroupMemberDescription};
-pub use error::{ConnectError, KafkaError, Leaderless, RequestError, Subject, kafka_name};
+pub use error::{ConnectError, KafkaError, Leaderless, RequestError, Subject};
 pub use fetch::{AbortedTransaction, Fetch, FetchPartition, FetchedPartition, IsolationLevel};
 pub use fetch_offsets::CommittedOffset;
 pub use init_producer_id::ProducerIdentity;
