@@ -1,0 +1,32 @@
+//! The end of the process that started this one.
+//!
+//! Unix tells a process its parent's id, and gives it another parent when that one ends, so the id is looked at four
+//! times a second. Linux could signal the end, but does so when the *thread* ends that started the process, and test
+//! runners end threads all the time. Windows knows no parents; there, stdin is a pipe whose other end the parent
+//! holds, and which closes with it however it dies.
+
+#[cfg(unix)]
+pub(super) async fn gone() {
+    use std::os::unix::process::parent_id;
+    use std::time::Duration;
+
+    let parent = parent_id();
+    let mut interval = tokio::time::interval(Duration::from_millis(250));
+    while parent_id() == parent {
+        interval.tick().await;
+    }
+}
+
+#[cfg(windows)]
+pub(super) async fn gone() {
+    use std::io::Read;
+
+    let (closed, is_closed) = tokio::sync::oneshot::channel();
+    // Not one of tokio's threads: those are waited for, and this one may never end.
+    std::thread::spawn(move || {
+        let mut ignored = [0; 256];
+        while matches!(std::io::stdin().read(&mut ignored), Ok(1..)) {}
+        let _ = closed.send(());
+    });
+    let _ = is_closed.await;
+}
