@@ -1,8 +1,31 @@
 //! Kafka's wire protocol: bytes to requests, responses and record batches, and back. No sockets, files or tokio.
 //!
-//! The message structs come from the `kafka-protocol` crate, which is generated from Kafka's own schemas.
-//! Everything that reads bytes from outside returns typed errors, and checks a claimed length or count against
-//! the bytes that are really there before it allocates.
+//! A request comes in as a [`frame`], [`decode_header`] says what it is, [`decode_body`] turns the rest into one of the
+//! [`messages`], and [`encode_response`] makes an [`Encoded`] frame of the answer; a client goes the other way round.
+//! Record data passes through untouched: [`batch`] looks into it where it lies, [`compression`] opens it, and
+//! [`records`] knows the records that Kafka writes for itself.
+//!
+//! The message structs come from the `kafka-protocol` crate, which is generated from Kafka's own schemas. Everything
+//! that reads bytes from outside returns typed errors, and checks a claimed length or count against the bytes that are
+//! really there before it allocates.
+//!
+//! ```
+//! use ottla_protocol::Compression;
+//! use ottla_protocol::batch::{BatchBuilder, RecordBatch};
+//!
+//! let mut builder = BatchBuilder::new(Compression::Lz4).with_base_offset(100);
+//! builder.push(1_700_000_000_000, Some(b"key"), Some(b"value"))?;
+//! let bytes = builder.build()?;
+//!
+//! let (batch, rest) = RecordBatch::parse(&bytes)?;
+//! batch.verify_crc()?;
+//! for record in &batch.records(1 << 20)? {
+//!     let record = record?;
+//!     assert_eq!((record.offset, record.value), (100, Some(&b"value"[..])));
+//! }
+//! assert!(rest.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod batch;
 pub mod compression;

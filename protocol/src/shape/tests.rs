@@ -64,6 +64,21 @@ fn a_lying_count_is_named() {
     );
 }
 
+#[test]
+fn a_message_of_nothing_but_small_change_is_refused() {
+    let mut body = Vec::new();
+    varint::put_u32(&mut body, 5_000_001);
+    body.resize(body.len() + 5_000_000, 1);
+    let refused = decode::<DescribeGroupsRequest, DescribeGroupsRequest>(body.into(), 5).unwrap_err();
+    assert!(refused.to_string().ends_with("more than 4194304 array elements"), "{refused}");
+
+    let mut tags = Vec::from(b"\0\0");
+    varint::put_u32(&mut tags, 70_000);
+    tags.resize(tags.len() + 140_000, 0);
+    let refused = decode::<ListGroupsRequest, ListGroupsRequest>(tags.into(), 5).unwrap_err();
+    assert!(refused.to_string().ends_with("more than 65536 unknown tagged fields"), "{refused}");
+}
+
 fn round_trips<R: Request, M: Shaped>(entropy: &[u8]) -> Result<(), TestCaseError> {
     for version in M::VERSIONS.min..=M::VERSIONS.max {
         let bytes = body_of::<M>(version, entropy);

@@ -3,6 +3,12 @@ use thiserror::Error;
 use super::{Field, Kind, Shape};
 use crate::varint;
 
+/// More elements than any cluster's metadata has, in all arrays of a message together.
+const MAX_ELEMENTS: usize = 1 << 22;
+
+/// Each costs a node of a map when it is decoded, hundreds of bytes for the three that it takes on the wire.
+const MAX_UNKNOWN_TAGS: usize = 1 << 16;
+
 /// Where and why a walk ended before the end of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("at byte {at_byte}: {fault}")]
@@ -17,6 +23,8 @@ pub enum Fault {
     Cut { needed_bytes: usize, left_bytes: usize },
     #[error("an array claims {claimed} elements but {left_bytes} bytes are left")]
     Count { claimed: usize, left_bytes: usize },
+    #[error("the message has more than {limit} {of_what}")]
+    TooMany { of_what: &'static str, limit: usize },
     #[error("length {claimed} is negative and does not mean null")]
     NegativeLength { claimed: i32 },
     #[error("a varint is cut short or too long")]
@@ -36,7 +44,9 @@ pub(crate) fn walk(
     on_records: impl FnMut(usize),
 ) -> Result<(), Malformed> {
     let flexible = shape.is_flexible(version);
-    let mut walker = Walker { body, at: 0, end: body.len(), version, flexible, on_records };
+    let (elements, unknown_tags) = (0, 0);
+    let mut walker =
+        Walker { body, at: 0, end: body.len(), version, flexible, elements, unknown_tags, on_records };
     match walker.fields(shape.fields).and_then(|()| walker.finish()) {
         Ok(()) => Ok(()),
         Err(fault) => Err(Malformed { at_byte: walker.at, fault }),
@@ -50,6 +60,8 @@ struct Walker<'a, F> {
     end: usize,
     version: i16,
     flexible: bool,
+    elements: usize,
+    unknown_tags: usize,
     on_records: F,
 }
 
@@ -89,7 +101,7 @@ impl<F: FnMut(usize)> Walker<'_, F> {
             let known = fields.iter().find(|field| field.tag == Some(tag) && field.is_in(self.version));
             match known {
                 Some(field) => self.tagged_field(tag, field, size_bytes)?,
-                None => self.skip(size_bytes)?,
+                None => self.unknown_tagged_field(size_bytes)?,
             }
         }
         Ok(())
@@ -104,6 +116,14 @@ impl<F: FnMut(usize)> Walker<'_, F> {
         }
         self.end = outer_end;
         Ok(())
+    }
+
+    fn unknown_tagged_field(&mut self, size_bytes: usize) -> Result<(), Fault> {
+        self.unknown_tags += 1;
+        if self.unknown_tags > MAX_UNKNOWN_TAGS {
+            return Err(Fault::TooMany { of_what: "unknown tagged fields", limit: MAX_UNKNOWN_TAGS });
+        }
+        self.skip(size_bytes)
     }
 
     fn string(&mut self) -> Result<(), Fault> {
@@ -124,7 +144,14 @@ impl<F: FnMut(usize)> Walker<'_, F> {
     fn count(&mut self) -> Result<usize, Fault> {
         let claimed = self.length()?;
         let left_bytes = self.end - self.at;
-        if claimed > left_bytes { Err(Fault::Count { claimed, left_bytes }) } else { Ok(claimed) }
+        if claimed > left_bytes {
+            return Err(Fault::Count { claimed, left_bytes });
+        }
+        self.elements += claimed;
+        if self.elements > MAX_ELEMENTS {
+            return Err(Fault::TooMany { of_what: "array elements", limit: MAX_ELEMENTS });
+        }
+        Ok(claimed)
     }
 
     fn length(&mut self) -> Result<usize, Fault> {
