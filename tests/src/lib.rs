@@ -13,6 +13,7 @@ pub mod apache_kafka;
 pub mod binary;
 pub mod client_library;
 pub mod console;
+pub mod dump_log;
 pub mod install;
 pub mod kafka_release;
 pub mod kafka_tools;
@@ -24,6 +25,7 @@ pub mod runtime;
 pub mod server;
 pub mod spark;
 pub mod streaming;
+pub mod timestamp;
 
 pub use agent::{Agent, Record};
 pub use apache_kafka::ApacheKafka;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use ottla_tests::server::{can_test, unique};
+use ottla_tests::timestamp::now_ms;
 use ottla_tests::{Agent, ClientLibrary, KafkaRelease, Record, Server};
 
 const CODECS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
-const SOME_TIME_MS: i64 = 1_357_016_400_000;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_clients_4_3_1() {
@@ -98,10 +98,12 @@ fn odd_records(library: ClientLibrary) -> Vec<Record> {
     }
     let line = "Ett ottla är ett litet hus. ".repeat(20);
     let [key, value] = [Some("clé".to_owned()), Some(line)];
+    // Not the order in which they are sent.
+    let start_ms = now_ms() - 60_000;
     let record = |at: i64, key: &Option<String>, value: &Option<String>| Record {
         partition: (at % 2) as i32,
         offset: -1,
-        timestamp: SOME_TIME_MS + at,
+        timestamp: start_ms - at,
         key: key.clone(),
         value: value.clone(),
         headers: Vec::new(),
@@ -194,10 +196,11 @@ async fn outlives_a_restart_of_the_broker(agent: &mut Agent, server: &mut Server
 
 /// Records that tell each other apart, spread over the partitions in turn.
 fn numbered(count: i32, partitions: i32) -> Vec<Record> {
+    let start_ms = now_ms() - 60_000;
     let record = |at: i32| Record {
         partition: at % partitions,
         offset: -1,
-        timestamp: SOME_TIME_MS + i64::from(at),
+        timestamp: start_ms + i64::from(at),
         key: Some(format!("key {at}")),
         value: Some(format!("value {at}")),
         headers: Vec::new(),

@@ -4,6 +4,7 @@ use ottla_client::{Client, ClientConfig};
 use ottla_protocol::compression::Compression;
 use ottla_tests::program::Program;
 use ottla_tests::server::{can_test, unique};
+use ottla_tests::timestamp::now_ms;
 use ottla_tests::{Agent, ClientLibrary, Record, Server, binary, partition};
 
 const CODECS: [(&str, Compression); 4] = [
@@ -99,10 +100,11 @@ async fn ottla_reads(topic: &str, written: &[Record], server: &Server) {
 
 /// Enough, and repetitive enough, for a library to see a use in compressing it.
 fn compressible(partition: i32, library: &str) -> Vec<Record> {
+    let start_ms = now_ms();
     let record = |at: i64| Record {
         partition,
         offset: -1,
-        timestamp: 1_357_016_400_000 + at,
+        timestamp: start_ms + at,
         key: Some(format!("{library} {at}")),
         value: Some(format!("{library} {at} {}", "compresses well, ".repeat(200))),
         headers: Vec::new(),

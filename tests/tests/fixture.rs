@@ -5,6 +5,7 @@ use ottla_client::{Acks, Client, ClientConfig, ProduceOutcome};
 use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::compression::Compression;
 use ottla_tests::partition;
+use ottla_tests::timestamp::now_ms;
 
 /// The example of the README.
 #[tokio::test]
@@ -13,7 +14,7 @@ async fn orders_are_counted() -> Result<(), Box<dyn std::error::Error>> {
     let client = Client::connect(ClientConfig::new(broker.bootstrap_servers())).await?;
 
     let mut batch = BatchBuilder::new(Compression::None);
-    batch.push(0, Some(b"order 1"), Some(b"9.90"))?;
+    batch.push(now_ms(), Some(b"order 1"), Some(b"9.90"))?;
     client.produce("orders", 0, batch.build()?, Acks::All).await?;
 
     assert_eq!(partition::read(&client, "orders", 0).await.len(), 1);
@@ -38,7 +39,7 @@ async fn a_hundred_brokers_at_once() {
 async fn use_alone(bootstrap_servers: String) {
     let client = Client::connect(ClientConfig::new(&bootstrap_servers)).await.expect("the broker serves");
     let mut batch = BatchBuilder::new(Compression::None);
-    batch.push(0, None, Some(bootstrap_servers.as_bytes())).expect("a small record");
+    batch.push(now_ms(), None, Some(bootstrap_servers.as_bytes())).expect("a small record");
     let batch = batch.build().expect("a batch of one record");
     let outcome =
         client.produce("alone", 0, batch, Acks::All).await.expect("the topic is made by its first record");

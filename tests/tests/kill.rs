@@ -9,6 +9,7 @@ use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::compression::Compression;
 use ottla_tests::ottla_process::OttlaProcess;
 use ottla_tests::partition;
+use ottla_tests::timestamp::now_ms;
 use tokio::sync::mpsc;
 
 const TOPIC: &str = "under-load";
@@ -98,7 +99,7 @@ async fn produce_until_failure(
 fn encode(values: &[String]) -> Bytes {
     let mut batch = BatchBuilder::new(Compression::None);
     for value in values {
-        batch.push(0, None, Some(value.as_bytes())).expect("small records make a batch");
+        batch.push(now_ms(), None, Some(value.as_bytes())).expect("small records make a batch");
     }
     batch.build().expect("small records make a batch")
 }

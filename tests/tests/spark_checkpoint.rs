@@ -10,6 +10,7 @@ use ottla_client::{Acks, Client, ClientConfig, NewTopic};
 use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::compression::Compression;
 use ottla_tests::spark::{self, MicroBatch};
+use ottla_tests::timestamp::now_ms;
 use ottla_tests::{ApacheKafka, Runtime, runtime, streaming};
 
 const TOPIC: &str = "interchange";
@@ -63,7 +64,7 @@ async fn produce(client: &Client, numbers: std::ops::Range<i64>) -> Vec<Row> {
     for number in numbers {
         let (partition, value) = ((number % i64::from(PARTITIONS)) as i32, number.to_string());
         let mut batch = BatchBuilder::new(Compression::None);
-        batch.push(number, None, Some(value.as_bytes())).expect("a small record");
+        batch.push(now_ms(), None, Some(value.as_bytes())).expect("a small record");
         let batch = batch.build().expect("a batch of one record");
         client.produce(TOPIC, partition, batch, Acks::All).await.expect("Kafka takes a record");
         rows.push((partition, number / i64::from(PARTITIONS), value));

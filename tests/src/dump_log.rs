@@ -1,0 +1,80 @@
+//! Kafka's `DumpLogSegments` over log directories that Ottla wrote.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::kafka_release::KafkaRelease;
+use crate::kafka_tools::{KafkaTools, Tool};
+use crate::program::Finished;
+
+/// What the tool printed.
+pub struct Dump {
+    finished: Finished,
+}
+
+/// Runs the tool over these files, with options such as `--deep-iteration`.
+///
+/// # Panics
+/// When the tool fails.
+pub async fn dump(files: &[PathBuf], options: &str) -> Dump {
+    let tools = KafkaTools::new(KafkaRelease::V4_3_1, String::new());
+    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
+    let tool = tools.tool(Tool::DumpLog, options).await.args(["--files", &files.join(",")]);
+    Dump { finished: tool.run().await }
+}
+
+impl Dump {
+    /// # Panics
+    /// When the tool complains about anything: it does that on its standard error, and about batches where it prints them.
+    pub fn expect_clean(&self) -> &Dump {
+        let sound = self.finished.stderr.is_empty()
+            && !self.finished.stdout.contains("isvalid: false")
+            && !self.finished.stdout.contains("invalid bytes at the end");
+        assert!(sound, "{}", self.finished);
+        self
+    }
+
+    pub fn expect(&self, text: &str) -> &Dump {
+        self.finished.expect(text);
+        self
+    }
+
+    /// How many index files the tool found sound, with `--index-sanity-check`.
+    pub fn passed_sanity_check(&self) -> usize {
+        self.finished.stdout.matches("passed sanity check.").count()
+    }
+
+    /// The offsets of the records by the folder of their partition, as they stand in its files.
+    pub fn offsets(&self) -> BTreeMap<PathBuf, Vec<i64>> {
+        let mut offsets: BTreeMap<PathBuf, Vec<i64>> = BTreeMap::new();
+        let mut partition = PathBuf::new();
+        for line in self.finished.lines() {
+            if let Some(file) = line.strip_prefix("Dumping ") {
+                partition = Path::new(file).parent().expect("a file in a folder").to_path_buf();
+                offsets.entry(partition.clone()).or_default();
+            } else if let Some(record) = line.strip_prefix("| offset: ") {
+                let offset = record.split(' ').next().and_then(|offset| offset.parse().ok());
+                offsets.entry(partition.clone()).or_default().push(offset.expect("an offset"));
+            }
+        }
+        offsets
+    }
+}
+
+/// The files of all partitions that end in one of `extensions`, ordered by partition and base offset.
+pub fn files(log_dir: &Path, extensions: &[&str]) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = entries(log_dir)
+        .filter(|path| path.is_dir())
+        .flat_map(|dir| entries(&dir).collect::<Vec<_>>())
+        .collect();
+    files.retain(|file| {
+        file.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted))
+    });
+    files.sort();
+    files
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    let entries = std::fs::read_dir(dir).unwrap_or_else(|e| panic!("cannot list {}: {e}", dir.display()));
+    entries.map(|entry| entry.expect("a folder that can be read").path())
+}
