@@ -140,8 +140,11 @@ impl Agent {
         serde_json::from_str(&line).unwrap_or_else(|e| panic!("{name} answered {line:?}: {e}"))
     }
 
+    /// The end of what its program has logged.
     fn logged(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 
     fn field<T: serde::de::DeserializeOwned>(&self, answer: &Value, field: &str) -> T {
