@@ -4,14 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_protocol::StrBytes;
-use ottla_storage::kafka_uuid;
+use ottla_storage::{CloseError, DataDir, DataDirError, OpenError};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, DataPlace};
-use crate::data_dir::DataDir;
 use crate::groups::offsets_log::LoadGroupsError;
 use crate::listener::{BindError, Endpoint, Listener};
 use crate::server::Server;
@@ -24,7 +22,9 @@ pub struct Broker {
     advertised: Vec<Arc<Endpoint>>,
     /// Accepts, connections and background work; they end with this set.
     tasks: JoinSet<()>,
-    temporary: Option<TempDir>,
+    is_closed: bool,
+    /// Last, so that the directory is removed when nothing of this handle uses it any more.
+    _temporary: Option<TempDir>,
 }
 
 /// Why a broker cannot start.
@@ -36,10 +36,12 @@ pub enum StartError {
     AdvertisedCount { listeners: usize, advertised: usize },
     #[error("cannot make a temporary directory: {0}")]
     Temporary(io::Error),
-    #[error("cannot use the data directory {}: {source}", path.display())]
-    DataDir { path: PathBuf, source: io::Error },
     #[error("cannot load the groups and their offsets: {0}")]
     Groups(#[from] LoadGroupsError),
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Log(#[from] OpenError),
 }
 
 impl Broker {
@@ -49,18 +51,10 @@ impl Broker {
         let max_connections =
             usize::try_from(config.settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
-        let (path, temporary) = match config.data {
-            DataPlace::LogDirs => (PathBuf::from(&config.settings.log_dirs), None),
-            DataPlace::Ephemeral => {
-                let temporary =
-                    tempfile::Builder::new().prefix("ottla-").tempdir().map_err(StartError::Temporary)?;
-                (temporary.path().to_owned(), Some(temporary))
-            }
-        };
-        let data_dir = DataDir::open(path.clone()).map_err(|source| StartError::DataDir { path, source })?;
-        let topics = Topics::open(data_dir, &config.settings, config.clock.clone());
-        let cluster_id = StrBytes::from_string(kafka_uuid::format(kafka_uuid::random()));
-        let state = Arc::new(BrokerState::new(config, cluster_id, topics)?);
+        let (path, temporary) = data_place(&config)?;
+        let data_dir = DataDir::open(&path, config.settings.node_id)?;
+        let topics = Topics::open(data_dir, &config.settings, config.clock.clone())?;
+        let state = Arc::new(BrokerState::new(config, topics)?);
         let mut tasks = JoinSet::new();
         let mut advertised = Vec::new();
         for listener in listeners {
@@ -70,7 +64,7 @@ impl Broker {
             }
             advertised.push(listener.advertised);
         }
-        Ok(Broker { state, advertised, tasks, temporary })
+        Ok(Broker { state, advertised, tasks, is_closed: false, _temporary: temporary })
     }
 
     /// What clients connect to: `host:port`, one for each listener, separated by commas.
@@ -84,8 +78,34 @@ impl Broker {
     }
 
     /// Ends connections and background work, then closes the logs, so that the next start has nothing to recover.
-    pub async fn shutdown(mut self) {
+    pub async fn shutdown(mut self) -> Result<(), CloseError> {
         self.tasks.shutdown().await;
+        self.close()
+    }
+
+    fn close(&mut self) -> Result<(), CloseError> {
+        if std::mem::replace(&mut self.is_closed, true) { Ok(()) } else { self.state.topics.close() }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.tasks.abort_all();
+        if let Err(error) = self.close() {
+            tracing::warn!("the next start has to recover: {error}");
+        }
+    }
+}
+
+/// The data directory, and its guard if it goes with the broker.
+fn data_place(config: &Config) -> Result<(PathBuf, Option<TempDir>), StartError> {
+    match config.data {
+        DataPlace::LogDirs => Ok((PathBuf::from(&config.settings.log_dirs), None)),
+        DataPlace::Ephemeral => {
+            let temporary =
+                tempfile::Builder::new().prefix("ottla-").tempdir().map_err(StartError::Temporary)?;
+            Ok((temporary.path().to_owned(), Some(temporary)))
+        }
     }
 }
 

@@ -15,7 +15,6 @@ mod clock;
 pub mod config;
 mod connection;
 mod context;
-mod data_dir;
 mod fetch_sessions;
 mod fetch_wait;
 mod groups;

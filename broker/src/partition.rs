@@ -15,11 +15,13 @@ pub(crate) struct Partition {
     pub(crate) index: i32,
     pub(crate) log: Arc<Log>,
     pub(crate) waiters: Waiters,
+    /// The one leader keeps its epoch for as long as the topic lives.
+    pub(crate) leader_epoch: i32,
 }
 
 impl Partition {
-    pub(crate) fn new(index: i32, log: Arc<Log>) -> Partition {
-        Partition { index, log, waiters: Waiters::default() }
+    pub(crate) fn new(index: i32, leader_epoch: i32, log: Log) -> Partition {
+        Partition { index, log: Arc::new(log), waiters: Waiters::default(), leader_epoch }
     }
 
     /// Appends, then wakes the fetches that waited for it.
@@ -29,7 +31,7 @@ impl Partition {
         origin: AppendOrigin,
         now_ms: i64,
     ) -> Result<AppendOutcome, AppendError> {
-        let context = AppendContext { leader_epoch: self.leader_epoch(), now_ms, origin };
+        let context = AppendContext { leader_epoch: self.leader_epoch, now_ms, origin };
         let outcome = self.log.append(records, &context)?;
         if !outcome.duplicate {
             self.waiters.appended(records.len());
@@ -65,17 +67,12 @@ impl Partition {
         self.waiters.wake_all();
     }
 
-    /// The one leader keeps its epoch for as long as the topic lives.
-    pub(crate) fn leader_epoch(&self) -> i32 {
-        0
-    }
-
     /// Compares the leader epoch that a client knows (KIP-320); −1 is a client that knows none.
     pub(crate) fn check_leader_epoch(&self, known_epoch: i32) -> Result<(), ErrorCode> {
         match known_epoch {
             ..0 => Ok(()),
-            known if known < self.leader_epoch() => Err(ErrorCode::FencedLeaderEpoch),
-            known if known > self.leader_epoch() => Err(ErrorCode::UnknownLeaderEpoch),
+            known if known < self.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
+            known if known > self.leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
             _ => Ok(()),
         }
     }

@@ -25,11 +25,7 @@ pub(crate) struct BrokerState {
 
 impl BrokerState {
     /// Loads the groups; within a tokio runtime.
-    pub(crate) fn new(
-        config: Config,
-        cluster_id: StrBytes,
-        topics: Topics,
-    ) -> Result<BrokerState, LoadGroupsError> {
+    pub(crate) fn new(config: Config, topics: Topics) -> Result<BrokerState, LoadGroupsError> {
         let slots = usize::try_from(config.settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let topics = Arc::new(topics);
         let offsets = OffsetsTopic::new(Arc::clone(&topics), &config.settings);
@@ -38,7 +34,7 @@ impl BrokerState {
             groups: GroupCoordinator::start((&config.settings).into(), clock.clone(), Box::new(offsets))?,
             clock,
             config,
-            cluster_id,
+            cluster_id: StrBytes::from_string(topics.cluster_id().to_owned()),
             topics,
             fetch_sessions: Mutex::new(FetchSessions::new(slots)),
         })

@@ -1,41 +1,32 @@
-//! The catalog of topics: what exists, under which name and id, and how it comes and goes.
+//! The topics of a broker: what exists, under which name and id, and how it comes and goes.
 
-use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use ottla_protocol::messages::TopicName;
 use ottla_protocol::{ErrorCode, StrBytes};
-use ottla_storage::{Log, OpenError};
+use ottla_storage::{CloseError, DataDir, OpenError, kafka_uuid};
 use parking_lot::{Mutex, RwLock};
 use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::config::{BrokerSettings, InvalidValue, TOPIC_SETTINGS, TopicSettings};
-use crate::data_dir::DataDir;
+use crate::config::{BrokerSettings, TOPIC_SETTINGS, TopicSettings};
 use crate::fetch_sessions::{PartitionKey, TopicKey};
 use crate::partition::Partition;
-use crate::topic_name::{InvalidTopicName, collision_form, validate};
+use crate::topic_name::validate;
+
+mod catalog;
+mod error;
+mod store;
+
+use catalog::Catalog;
+pub(crate) use catalog::Topic;
+pub(crate) use error::{CreateTopicError, InvalidTopicConfig, TopicWriteError};
+use store::{NewPartitions, TopicStore};
 
 /// The most partitions that a topic can have; Kafka too refuses more in one request.
 pub(crate) const MAX_PARTITIONS: i32 = 10_000;
-
-/// A topic as it is at one moment. A change makes a new one, which shares the partitions.
-pub(crate) struct Topic {
-    pub(crate) name: TopicName,
-    pub(crate) id: Uuid,
-    /// In the order of their indexes, from 0 without a gap.
-    pub(crate) partitions: Vec<Arc<Partition>>,
-    pub(crate) settings: TopicSettings,
-    /// The settings that the topic was given, as they were written.
-    pub(crate) overrides: BTreeMap<String, String>,
-}
-
-impl Topic {
-    pub(crate) fn partition(&self, index: i32) -> Option<&Arc<Partition>> {
-        self.partitions.get(usize::try_from(index).ok()?)
-    }
-}
 
 /// A topic to be created.
 #[derive(Debug, Default)]
@@ -65,115 +56,45 @@ pub(crate) struct PlannedTopic {
 pub(crate) struct Topics {
     defaults: TopicSettings,
     default_partitions: i32,
-    clock: Clock,
-    directory: PathBuf,
-    /// Held while topics change, which writes to disk; readers look into the catalog meanwhile.
-    data_dir: Mutex<DataDir>,
+    store: TopicStore,
     catalog: RwLock<Catalog>,
-}
-
-#[derive(Default)]
-struct Catalog {
-    by_name: BTreeMap<String, Arc<Topic>>,
-    by_id: HashMap<Uuid, Arc<Topic>>,
-}
-
-/// Why a topic is not created; worded as Kafka words it.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CreateTopicError {
-    #[error(transparent)]
-    InvalidName(#[from] InvalidTopicName),
-    #[error("Topic '{name}' already exists.")]
-    Exists { name: String },
-    #[error("Topic '{name}' collides with existing topic: {existing}")]
-    Collides { name: String, existing: String },
-    #[error("Number of partitions was set to an invalid non-positive value.")]
-    InvalidPartitions,
-    #[error("{partitions} partitions are more than the {MAX_PARTITIONS} that a topic can have here")]
-    TooManyPartitions { partitions: i32 },
-    #[error("Replication factor must be larger than 0, or -1 to use the default value.")]
-    NonPositiveReplicationFactor,
-    #[error(
-        "Unable to replicate the partition {replication_factor} time(s): The target replication factor of \
-         {replication_factor} cannot be reached because only 1 broker(s) are registered."
-    )]
-    InvalidReplicationFactor { replication_factor: i16 },
-    #[error(
-        "A manual partition assignment was specified, but replication factor or numPartitions was not set to -1."
-    )]
-    CountsWithAssignment,
-    #[error(
-        "A manual assignment must number the partitions from 0, each once, and put each on broker {node_id} alone."
-    )]
-    InvalidAssignment { node_id: i32 },
-    #[error("Null value not supported for topic configs: {name}")]
-    NullConfig { name: String },
-    #[error(transparent)]
-    Config(#[from] InvalidTopicConfig),
-    #[error(transparent)]
-    Write(#[from] TopicWriteError),
-}
-
-impl CreateTopicError {
-    pub(crate) fn code(&self) -> ErrorCode {
-        match self {
-            CreateTopicError::InvalidName(_) | CreateTopicError::Collides { .. } => {
-                ErrorCode::InvalidTopicException
-            }
-            CreateTopicError::Exists { .. } => ErrorCode::TopicAlreadyExists,
-            CreateTopicError::InvalidPartitions => ErrorCode::InvalidPartitions,
-            CreateTopicError::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
-            CreateTopicError::NonPositiveReplicationFactor
-            | CreateTopicError::InvalidReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
-            CreateTopicError::CountsWithAssignment => ErrorCode::InvalidRequest,
-            CreateTopicError::InvalidAssignment { .. } => ErrorCode::InvalidReplicaAssignment,
-            CreateTopicError::NullConfig { .. } | CreateTopicError::Config(_) => ErrorCode::InvalidConfig,
-            CreateTopicError::Write(error) => error.code(),
-        }
-    }
-}
-
-/// A topic setting that is refused.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum InvalidTopicConfig {
-    #[error("Unknown topic config name: {name}")]
-    Unknown { name: String },
-    #[error(transparent)]
-    Value(#[from] InvalidValue),
-}
-
-/// Why a change of topics did not reach the disk.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TopicWriteError {
-    #[error("This server does not host this topic-partition.")]
-    Gone,
-    #[error(transparent)]
-    Log(#[from] OpenError),
-}
-
-impl TopicWriteError {
-    pub(crate) fn code(&self) -> ErrorCode {
-        match self {
-            TopicWriteError::Gone => ErrorCode::UnknownTopicOrPartition,
-            TopicWriteError::Log(_) => ErrorCode::KafkaStorageError,
-        }
-    }
+    /// Held while topics change, which writes to disk; readers look into the catalog meanwhile.
+    changing: Mutex<()>,
 }
 
 impl Topics {
-    pub(crate) fn open(data_dir: DataDir, settings: &BrokerSettings, clock: Clock) -> Topics {
-        Topics {
+    /// Opens every topic that the directory knows.
+    pub(crate) fn open(
+        data_dir: DataDir,
+        settings: &BrokerSettings,
+        clock: Clock,
+    ) -> Result<Topics, OpenError> {
+        let metadata = data_dir.metadata();
+        let topics = Topics {
             defaults: TopicSettings::from_broker(settings),
             default_partitions: settings.num_partitions,
-            clock,
-            directory: data_dir.path().to_owned(),
-            data_dir: Mutex::new(data_dir),
+            store: TopicStore::new(data_dir, clock),
             catalog: RwLock::default(),
+            changing: Mutex::new(()),
+        };
+        for (name, topic) in metadata.topics() {
+            let settings = topics.resolve_known(name, &topic.configs);
+            let partitions = topics.store.open_partitions(name, topic, &settings.log_config())?;
+            let (name, overrides) =
+                (TopicName(StrBytes::from_string(name.to_owned())), topic.configs.clone());
+            let topic = Topic { name, id: topic.id, partitions, settings, overrides };
+            topics.catalog.write().put(Arc::new(topic));
         }
+        Ok(topics)
     }
 
+    /// Where the logs are.
     pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+        self.store.data_dir.path()
+    }
+
+    pub(crate) fn cluster_id(&self) -> &str {
+        self.store.data_dir.cluster_id()
     }
 
     pub(crate) fn by_name(&self, name: &str) -> Option<Arc<Topic>> {
@@ -232,20 +153,24 @@ impl Topics {
 
     /// Creates a planned topic. It is in the catalog, and on disk, when this returns.
     pub(crate) fn carry_out(&self, planned: PlannedTopic) -> Result<Arc<Topic>, CreateTopicError> {
-        let mut data_dir = self.data_dir.lock();
+        let _changing = self.changing.lock();
+        let PlannedTopic { name, partitions, settings, overrides } = planned;
         // Somebody else may have taken the name since it was planned.
-        self.catalog.read().check_free(&planned.name)?;
-        let config = planned.settings.log_config();
-        let now_ms = self.clock.now_ms();
-        let created =
-            data_dir.create_topic(&planned.name, planned.partitions, &planned.overrides, &config, now_ms);
-        let (id, logs) = created.map_err(TopicWriteError::Log)?;
+        self.catalog.read().check_free(&name)?;
+        let id = kafka_uuid::random();
+        let new = NewPartitions {
+            topic: &name,
+            topic_id: id,
+            indexes: 0..partitions,
+            config: settings.log_config(),
+        };
+        let partitions = self.store.create_topic(new, &overrides)?;
         let topic = Arc::new(Topic {
-            name: TopicName(StrBytes::from_string(planned.name)),
+            name: TopicName(StrBytes::from_string(name)),
             id,
-            partitions: partitions(0, logs),
-            settings: planned.settings,
-            overrides: planned.overrides,
+            partitions,
+            settings,
+            overrides,
         });
         self.catalog.write().put(topic.clone());
         Ok(topic)
@@ -258,28 +183,24 @@ impl Topics {
 
     /// Deletes a topic. Its files go when the last reader has let go of them.
     pub(crate) fn delete(&self, topic: &Topic) -> Result<(), TopicWriteError> {
-        let mut data_dir = self.data_dir.lock();
+        let _changing = self.changing.lock();
         let topic = self.by_id(topic.id).ok_or(TopicWriteError::Gone)?;
-        data_dir.delete_topic(&topic.name, topic.id)?;
+        self.store.remove_topic(topic.id)?;
         self.catalog.write().remove(&topic);
-        for partition in &topic.partitions {
-            partition.delete();
-        }
+        topic.partitions.iter().for_each(|partition| partition.delete());
         Ok(())
     }
 
     /// Adds partitions until there are `count`.
     pub(crate) fn add_partitions(&self, topic: &Topic, count: i32) -> Result<(), TopicWriteError> {
-        let mut data_dir = self.data_dir.lock();
+        let _changing = self.changing.lock();
         let topic = self.by_id(topic.id).ok_or(TopicWriteError::Gone)?;
-        let first = topic.partitions.len() as i32;
+        let indexes = topic.partitions.len() as i32..count;
         let config = topic.settings.log_config();
-        let logs =
-            data_dir.add_partitions(&topic.name, topic.id, first..count, &config, self.clock.now_ms())?;
-        let added = partitions(first, logs);
-        let grown =
-            Topic { partitions: topic.partitions.iter().cloned().chain(added).collect(), ..topic.copy() };
-        self.catalog.write().put(Arc::new(grown));
+        let added = NewPartitions { topic: &topic.name, topic_id: topic.id, indexes, config };
+        let added = self.store.add_partitions(added)?;
+        let partitions = topic.partitions.iter().cloned().chain(added).collect();
+        self.catalog.write().put(Arc::new(Topic { partitions, ..topic.copy() }));
         Ok(())
     }
 
@@ -290,9 +211,9 @@ impl Topics {
         overrides: BTreeMap<String, String>,
         settings: TopicSettings,
     ) -> Result<(), TopicWriteError> {
-        let mut data_dir = self.data_dir.lock();
+        let _changing = self.changing.lock();
         let topic = self.by_id(topic.id).ok_or(TopicWriteError::Gone)?;
-        data_dir.set_topic_configs(topic.id, &overrides)?;
+        self.store.set_overrides(&topic.name, &topic.overrides, &overrides)?;
         for partition in &topic.partitions {
             partition.log.set_config(settings.log_config());
         }
@@ -302,48 +223,27 @@ impl Topics {
 
     /// A producer id that nobody else has got, before or after a restart.
     pub(crate) fn new_producer_id(&self) -> Result<i64, TopicWriteError> {
-        self.data_dir.lock().new_producer_id()
+        Ok(self.store.new_producer_id()?)
     }
-}
 
-impl Topic {
-    fn copy(&self) -> Topic {
-        Topic {
-            name: self.name.clone(),
-            id: self.id,
-            partitions: self.partitions.clone(),
-            settings: self.settings.clone(),
-            overrides: self.overrides.clone(),
-        }
+    /// Ends every log, so that the next start has nothing to recover.
+    pub(crate) fn close(&self) -> Result<(), CloseError> {
+        let _changing = self.changing.lock();
+        let partitions: Vec<_> = self.all().iter().flat_map(|topic| topic.partitions.clone()).collect();
+        self.store.close(&partitions)
     }
-}
 
-impl Catalog {
-    fn check_free(&self, name: &str) -> Result<(), CreateTopicError> {
-        if self.by_name.contains_key(name) {
-            return Err(CreateTopicError::Exists { name: name.to_owned() });
-        }
-        let collision_form = collision_form(name);
-        let mut names = self.by_name.keys();
-        match names.find(|existing| crate::topic_name::collision_form(existing) == collision_form) {
-            Some(existing) => {
-                Err(CreateTopicError::Collides { name: name.to_owned(), existing: existing.clone() })
+    /// As [`Topics::resolve`], for a directory that a Kafka may have written: what is not known here is passed over.
+    fn resolve_known(&self, topic: &str, overrides: &BTreeMap<String, String>) -> TopicSettings {
+        let mut settings = self.defaults.clone();
+        for (name, value) in overrides {
+            let known = TOPIC_SETTINGS.iter().find(|setting| setting.name == name);
+            match known.map(|setting| setting.set(&mut settings, value)) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::warn!("topic {topic}: {error}; the broker's default holds"),
+                None => tracing::warn!("topic {topic}: {name} has no effect on Ottla"),
             }
-            None => Ok(()),
         }
+        settings
     }
-
-    fn put(&mut self, topic: Arc<Topic>) {
-        self.by_id.insert(topic.id, topic.clone());
-        self.by_name.insert(topic.name.to_string(), topic);
-    }
-
-    fn remove(&mut self, topic: &Topic) {
-        self.by_id.remove(&topic.id);
-        self.by_name.remove(topic.name.as_str());
-    }
-}
-
-fn partitions(first: i32, logs: Vec<Log>) -> Vec<Arc<Partition>> {
-    logs.into_iter().zip(first..).map(|(log, index)| Arc::new(Partition::new(index, Arc::new(log)))).collect()
 }

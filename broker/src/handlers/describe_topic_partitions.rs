@@ -106,7 +106,7 @@ fn describe(partition: &Partition, node_id: BrokerId) -> DescribeTopicPartitions
     DescribeTopicPartitionsResponsePartition::default()
         .with_partition_index(partition.index)
         .with_leader_id(node_id)
-        .with_leader_epoch(partition.leader_epoch())
+        .with_leader_epoch(partition.leader_epoch)
         .with_replica_nodes(vec![node_id])
         .with_isr_nodes(vec![node_id])
         .with_eligible_leader_replicas(Some(vec![]))

@@ -64,8 +64,7 @@ fn find(
     api_version: i16,
 ) -> Result<OffsetAndTimestamp, ErrorCode> {
     partition.check_leader_epoch(asked.current_leader_epoch)?;
-    let at =
-        |offset| Ok(OffsetAndTimestamp { offset, timestamp: -1, leader_epoch: partition.leader_epoch() });
+    let at = |offset| Ok(OffsetAndTimestamp { offset, timestamp: -1, leader_epoch: partition.leader_epoch });
     let log = &partition.log;
     let found = match asked.timestamp {
         LATEST => return at(partition.end_offset()),

@@ -93,7 +93,7 @@ fn describe(topic: &Topic, node_id: BrokerId) -> MetadataResponseTopic {
         MetadataResponsePartition::default()
             .with_partition_index(partition.index)
             .with_leader_id(node_id)
-            .with_leader_epoch(partition.leader_epoch())
+            .with_leader_epoch(partition.leader_epoch)
             .with_replica_nodes(vec![node_id])
             .with_isr_nodes(vec![node_id])
     });

@@ -13,4 +13,5 @@ mod metadata;
 mod offsets;
 mod order;
 mod produce;
+mod restart;
 mod wire;

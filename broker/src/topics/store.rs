@@ -1,0 +1,158 @@
+//! What becomes of topics on disk: their logs, and their records in the data directory's metadata.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ottla_protocol::records::metadata::{
+    ConfigRecord, ConfigResource, MetadataRecord, RemoveTopicRecord, TopicRecord,
+};
+use ottla_storage::{CloseError, DataDir, DataDirError, Log, LogConfig, OpenError, TopicPartition};
+use parking_lot::Mutex;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::partition::Partition;
+use crate::topics::TopicWriteError;
+
+/// The data directory, as topics use it.
+pub(super) struct TopicStore {
+    pub(super) data_dir: DataDir,
+    clock: Clock,
+    /// Ids that are ours to give.
+    producer_ids: Mutex<Range<i64>>,
+}
+
+/// Partitions to be made.
+pub(super) struct NewPartitions<'a> {
+    pub(super) topic: &'a str,
+    pub(super) topic_id: Uuid,
+    pub(super) indexes: Range<i32>,
+    pub(super) config: LogConfig,
+}
+
+impl TopicStore {
+    pub(super) fn new(data_dir: DataDir, clock: Clock) -> TopicStore {
+        TopicStore { data_dir, clock, producer_ids: Mutex::new(0..0) }
+    }
+
+    /// Makes a topic: its logs first, so that metadata never names a partition that has none.
+    pub(super) fn create_topic(
+        &self,
+        partitions: NewPartitions<'_>,
+        overrides: &BTreeMap<String, String>,
+    ) -> Result<Vec<Arc<Partition>>, TopicWriteError> {
+        let (name, topic_id) = (partitions.topic.to_owned(), partitions.topic_id);
+        let mut records = vec![MetadataRecord::Topic(TopicRecord { name, topic_id })];
+        records
+            .extend(overrides.iter().map(|(name, value)| config_record(partitions.topic, name, Some(value))));
+        self.make(partitions, records)
+    }
+
+    pub(super) fn add_partitions(
+        &self,
+        added: NewPartitions<'_>,
+    ) -> Result<Vec<Arc<Partition>>, TopicWriteError> {
+        self.make(added, Vec::new())
+    }
+
+    fn make(
+        &self,
+        new: NewPartitions<'_>,
+        mut records: Vec<MetadataRecord>,
+    ) -> Result<Vec<Arc<Partition>>, TopicWriteError> {
+        let mut made = Vec::new();
+        for index in new.indexes.clone() {
+            match self.create_log(&new, index) {
+                Ok(log) => made.push(Arc::new(Partition::new(index, 0, log))),
+                Err(error) => {
+                    undo(&made);
+                    return Err(error.into());
+                }
+            }
+        }
+        let partitions = new.indexes.map(|index| self.data_dir.partition_record(new.topic_id, index));
+        records.extend(partitions.map(MetadataRecord::Partition));
+        if let Err(error) = self.commit(&records) {
+            undo(&made);
+            return Err(error.into());
+        }
+        Ok(made)
+    }
+
+    fn create_log(&self, new: &NewPartitions<'_>, partition: i32) -> Result<Log, OpenError> {
+        let topic_partition = TopicPartition { topic: new.topic.to_owned(), partition };
+        self.data_dir.create_log(topic_partition, new.topic_id, new.config.clone(), self.clock.now_ms())
+    }
+
+    /// Opens the partitions of a topic that the metadata names.
+    pub(super) fn open_partitions(
+        &self,
+        name: &str,
+        topic: &ottla_storage::Topic,
+        config: &LogConfig,
+    ) -> Result<Vec<Arc<Partition>>, OpenError> {
+        let partitions = topic.partitions.iter().map(|(&index, record)| {
+            let topic_partition = TopicPartition { topic: name.to_owned(), partition: index };
+            let opened =
+                self.data_dir.open_log(topic_partition, topic.id, config.clone(), self.clock.now_ms());
+            let (log, recovered) = opened?;
+            if recovered.truncation.is_some() {
+                tracing::warn!("{name}-{index}: {recovered}");
+            }
+            Ok(Arc::new(Partition::new(index, record.leader_epoch, log)))
+        });
+        partitions.collect()
+    }
+
+    pub(super) fn remove_topic(&self, topic_id: Uuid) -> Result<(), DataDirError> {
+        self.commit(&[MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id })])
+    }
+
+    /// Writes what is new, and takes back what is no longer there.
+    pub(super) fn set_overrides(
+        &self,
+        topic: &str,
+        old: &BTreeMap<String, String>,
+        new: &BTreeMap<String, String>,
+    ) -> Result<(), DataDirError> {
+        let gone =
+            old.keys().filter(|name| !new.contains_key(*name)).map(|name| config_record(topic, name, None));
+        let set = new.iter().map(|(name, value)| config_record(topic, name, Some(value)));
+        self.commit(&gone.chain(set).collect::<Vec<_>>())
+    }
+
+    /// A producer id that nobody else has got, before or after a restart.
+    pub(super) fn new_producer_id(&self) -> Result<i64, DataDirError> {
+        let mut producer_ids = self.producer_ids.lock();
+        if producer_ids.is_empty() {
+            *producer_ids = self.data_dir.allocate_producer_ids(self.clock.now_ms())?;
+        }
+        let producer_id = producer_ids.start;
+        producer_ids.start += 1;
+        Ok(producer_id)
+    }
+
+    /// Closes the logs, so that the next start has nothing to recover.
+    pub(super) fn close(&self, partitions: &[Arc<Partition>]) -> Result<(), CloseError> {
+        let logs: Vec<_> = partitions.iter().map(|partition| partition.log.clone()).collect();
+        self.data_dir.close(&logs)
+    }
+
+    fn commit(&self, records: &[MetadataRecord]) -> Result<(), DataDirError> {
+        self.data_dir.commit(records, self.clock.now_ms()).map(drop)
+    }
+}
+
+fn undo(made: &[Arc<Partition>]) {
+    made.iter().for_each(|partition| partition.delete());
+}
+
+fn config_record(topic: &str, name: &str, value: Option<&String>) -> MetadataRecord {
+    MetadataRecord::Config(ConfigRecord {
+        resource: ConfigResource::Topic,
+        resource_name: topic.to_owned(),
+        name: name.to_owned(),
+        value: value.cloned(),
+    })
+}
