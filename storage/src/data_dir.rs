@@ -37,10 +37,10 @@ const KRAFT_LOG: &str = "__cluster_metadata-0";
 /// As many producer ids as Kafka's controller gives a broker at once.
 const PRODUCER_ID_BLOCK: i64 = 1000;
 
-/// A data directory that is locked against other brokers as long as this lives.
+/// A data directory that is locked against other brokers until it is closed or dropped.
 pub struct DataDir {
     path: PathBuf,
-    _lock: File,
+    lock: File,
     meta: MetaProperties,
     metadata: Mutex<Arc<Metadata>>,
     /// As of the last start.
@@ -97,7 +97,7 @@ impl DataDir {
         let left = LeftBehind::of(path).map_err(|source| io_error(path, source))?;
         leftovers::clear(path, &metadata).map_err(|source| io_error(path, source))?;
         let metadata = Mutex::new(Arc::new(metadata));
-        Ok(DataDir { path: path.to_owned(), _lock: lock, meta, metadata, left })
+        Ok(DataDir { path: path.to_owned(), lock, meta, metadata, left })
     }
 
     pub fn path(&self) -> &Path {
@@ -205,7 +205,15 @@ impl DataDir {
 
     /// Closes all logs, and says in the directory that the next start need not check them. `logs` must be all that
     /// are open.
+    ///
+    /// From then on another broker may open the directory, even if something still holds this one.
     pub fn close(&self, logs: &[Arc<Log>]) -> Result<(), CloseError> {
+        let closed = self.close_logs(logs);
+        let unlocked = self.lock.unlock().map_err(|source| io_error(&self.path.join(LOCK), source));
+        closed.and(unlocked.map_err(CloseError::from))
+    }
+
+    fn close_logs(&self, logs: &[Arc<Log>]) -> Result<(), CloseError> {
         let mut still_mapped = false;
         for log in logs {
             still_mapped |= log.close()?.still_mapped;
