@@ -11,7 +11,7 @@ use ottla_protocol::batch::BatchHeader;
 use crate::{
     config::LogConfig,
     map::{Map, MapWriter},
-    partition_files::{FileKind, PartitionFiles, allocate},
+    partition_files::{FileKind, PartitionFiles, allocate, is_disk_full},
     publish::SegmentEnd,
     segment::Segment,
     segment_indexes::SegmentIndexes,
@@ -107,8 +107,12 @@ impl ActiveSegment {
             return Ok(());
         }
         let step_bytes = have_bytes.clamp(FIRST_STEP_BYTES, LARGEST_STEP_BYTES);
-        let capacity_bytes = (have_bytes + step_bytes).min(config.max_segment_bytes()).max(need_bytes);
-        self.grow(have_bytes, capacity_bytes)
+        let ahead_bytes = (have_bytes + step_bytes).min(config.max_segment_bytes()).max(need_bytes);
+        match self.grow(have_bytes, ahead_bytes) {
+            // The last bytes of a disk are for records, not for space ahead of them.
+            Err(error) if is_disk_full(&error) => self.grow(have_bytes, need_bytes),
+            grown => grown,
+        }
     }
 
     /// Copies a batch, given as its header's bytes and the rest, behind the last one. Not visible before

@@ -27,6 +27,7 @@ use crate::{
     atomic_file,
     config::LogConfig,
     log::{FlushError, Log, LogStart, OpenError, TopicPartition},
+    partition_files::is_disk_full,
     recovery::RecoveryOutcome,
 };
 
@@ -301,8 +302,5 @@ fn meta_properties(path: &Path, node_id: i32) -> Result<MetaProperties, DataDirE
 
 fn io_error(path: &Path, source: io::Error) -> DataDirError {
     let path = path.to_owned();
-    match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => DataDirError::DiskFull { path },
-        _ => DataDirError::Io { path, source },
-    }
+    if is_disk_full(&source) { DataDirError::DiskFull { path } } else { DataDirError::Io { path, source } }
 }

@@ -185,6 +185,10 @@ impl Drop for MapLease {
     }
 }
 
+pub(crate) fn is_disk_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 static ZEROS: [u8; 1 << 20] = [0; 1 << 20];
 
 /// Makes the file `to_bytes` long, with space on the disk behind every byte from `from_bytes` on, so that writing

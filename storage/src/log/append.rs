@@ -14,6 +14,7 @@ use crate::{
     active_segment::Incoming,
     config::LogConfig,
     leader_epochs,
+    partition_files::is_disk_full,
     producer_state::{CachedBatch, SequenceError, Verdict},
 };
 
@@ -152,10 +153,7 @@ impl Log {
 
     fn append_error(&self, source: io::Error) -> AppendError {
         let dir = self.dir().to_owned();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::DiskFull { dir },
-            _ => AppendError::Io { dir, source },
-        }
+        if is_disk_full(&source) { AppendError::DiskFull { dir } } else { AppendError::Io { dir, source } }
     }
 }
 

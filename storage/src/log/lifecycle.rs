@@ -17,7 +17,7 @@ use crate::{
     config::LogConfig,
     leader_epochs::LeaderEpochs,
     log::LogStopped,
-    partition_files::{Deletion, FileKind, PartitionFiles},
+    partition_files::{Deletion, FileKind, PartitionFiles, is_disk_full},
     partition_metadata,
     producer_state::ProducerStates,
     recovery::{self, Known, Listing, Recovered, RecoveryOutcome, sealed_as_listed},
@@ -242,9 +242,6 @@ fn first_base(listing: &Listing) -> i64 {
 impl OpenError {
     fn from_io(dir: &std::path::Path, source: io::Error) -> OpenError {
         let dir = dir.to_owned();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => OpenError::DiskFull { dir },
-            _ => OpenError::Io { dir, source },
-        }
+        if is_disk_full(&source) { OpenError::DiskFull { dir } } else { OpenError::Io { dir, source } }
     }
 }
