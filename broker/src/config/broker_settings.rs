@@ -102,8 +102,8 @@ settings! {
         "How often offsets are checked for expiry.";
     offset_metadata_max_bytes: i32 = 4_096, "offset.metadata.max.bytes", any(),
         "The longest metadata text of a committed offset.";
-    offsets_topic_num_partitions: i32 = 1, "offsets.topic.num.partitions", AT_LEAST_ONE,
-        "The partitions of __consumer_offsets. Kafka's default is 50, to spread groups over brokers; here there is one broker.";
+    offsets_topic_num_partitions: i32 = 50, "offsets.topic.num.partitions", AT_LEAST_ONE,
+        "The partitions that __consumer_offsets is created with, when the first group comes.";
     offsets_topic_replication_factor: i32 = 1, "offsets.topic.replication.factor", AT_LEAST_ONE,
         "The replication factor of __consumer_offsets. Kafka's default is 3; one broker holds one replica.";
     offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", AT_LEAST_ONE,

@@ -75,7 +75,11 @@ impl Config {
     /// For a test: a free port on `localhost` and a temporary directory, which goes with the broker.
     pub fn ephemeral() -> Config {
         let listen = ListenAddress { host: "localhost".to_owned(), port: 0 };
-        Config { data: DataPlace::Ephemeral, ..Config::default() }.with_listeners(vec![listen])
+        let mut config =
+            Config { data: DataPlace::Ephemeral, ..Config::default() }.with_listeners(vec![listen]);
+        // Kafka's 50 would be 100 files for each test that has a group, and no other broker will ever share them.
+        config.settings.offsets_topic_num_partitions = 1;
+        config
     }
 
     /// Listens on these addresses.

@@ -77,6 +77,10 @@ pub(crate) async fn stable_group(wire: &mut Wire, group: &str) -> JoinGroupRespo
     joined
 }
 
+pub(crate) async fn is_alive(wire: &mut Wire, group: &str, member: &JoinGroupResponse) -> bool {
+    wire.call(4, heartbeat_request(group, member)).await.error_code == 0
+}
+
 async fn state_of(wire: &mut Wire, group: &str) -> String {
     let request = DescribeGroupsRequest::default().with_groups(vec![group_id(group)]);
     wire.call(5, request).await.groups[0].group_state.to_string()

@@ -1,3 +1,6 @@
+use std::path::Path;
+
+use ottla_broker::Config;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -12,8 +15,8 @@ use ottla_protocol::messages::{
     DeleteTopicsRequest, OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest,
 };
 
-use crate::fixture::{create_topic, start};
-use crate::groups::{group_id, stable_group};
+use crate::fixture::{create_topic, start, start_with};
+use crate::groups::{group_id, is_alive, stable_group};
 use crate::wire::{Wire, text, topic_name};
 
 const NO_OFFSET: i64 = -1;
@@ -122,4 +125,54 @@ async fn a_deleted_topic_takes_its_offsets_along() {
     wire.call(5, DeleteTopicsRequest::default().with_topic_names(vec![topic_name("t")])).await;
     create_topic(&mut wire, "t", 1).await;
     assert_eq!(committed(&mut wire, "t").await, NO_OFFSET);
+}
+
+#[tokio::test]
+async fn groups_and_offsets_are_found_again_by_the_next_broker() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = || Config::ephemeral().with_data_dir(dir.path());
+    let (broker, mut wire) = start_with(config()).await;
+    create_topic(&mut wire, "t", 1).await;
+    commit(&mut wire, "t", 5).await;
+    let member = stable_group(&mut wire, "busy").await;
+    broker.shutdown().await.unwrap();
+
+    let (_broker, mut wire) = start_with(config()).await;
+    assert_eq!(committed(&mut wire, "t").await, 5);
+    assert!(is_alive(&mut wire, "busy", &member).await, "the generation goes on");
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    let killed = tempfile::tempdir().unwrap();
+    // Kafka's number of partitions.
+    let config = |dir: &Path| {
+        Config::ephemeral().with_data_dir(dir).with("offsets.topic.num.partitions", "50").unwrap()
+    };
+    let (_broker, mut wire) = start_with(config(dir.path())).await;
+    create_topic(&mut wire, "t", 1).await;
+    let member = stable_group(&mut wire, "busy").await;
+    for offset in 0..100 {
+        commit(&mut wire, "t", offset).await;
+    }
+    // What is in the files of a broker that runs is what a killed one leaves behind.
+    copy(dir.path(), killed.path());
+
+    let (_broker, mut wire) = start_with(config(killed.path())).await;
+    assert_eq!(committed(&mut wire, "t").await, 99);
+    assert!(is_alive(&mut wire, "busy", &member).await, "the generation goes on");
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }
