@@ -1,0 +1,33 @@
+//! Keeps a second run out of a checkpoint that is in use.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+
+use super::CheckpointError;
+use super::log_file::LogFileError;
+
+/// Hidden, so that Spark passes over it.
+const FILE_NAME: &str = ".ottla.lock";
+
+/// The operating system lets go of the lock when the process ends, however it ends; the file stays.
+#[derive(Debug)]
+pub(super) struct CheckpointLock {
+    _file: File,
+}
+
+impl CheckpointLock {
+    pub(super) fn acquire(folder: &Path) -> Result<CheckpointLock, CheckpointError> {
+        let path = folder.join(FILE_NAME);
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(|error| LogFileError::io("open", &path, error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(CheckpointLock { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(CheckpointError::InUse { folder: folder.to_owned() }),
+            Err(TryLockError::Error(error)) => Err(LogFileError::io("lock", &path, error).into()),
+        }
+    }
+}

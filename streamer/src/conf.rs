@@ -1,0 +1,148 @@
+//! The session's settings: Spark's names, one table with default and meaning.
+
+use std::collections::BTreeMap;
+
+use datafusion::arrow::array::timezone::Tz;
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+/// A setting under Spark's name.
+pub struct Setting {
+    pub key: &'static str,
+    pub default: &'static str,
+    pub doc: &'static str,
+    check: fn(&str) -> Result<(), String>,
+}
+
+/// Every setting that changes what a query does.
+pub const SETTINGS: &[Setting] = &[
+    Setting {
+        key: SESSION_TIME_ZONE,
+        default: "",
+        doc: "time zone in which timestamps are read and written (this machine's)",
+        check: |value| value.parse::<Tz>().map(drop).map_err(|e| e.to_string()),
+    },
+    Setting {
+        key: MIN_BATCHES_TO_RETAIN,
+        default: "100",
+        doc: "batches whose logs are kept in the checkpoint",
+        check: |value| match value.parse::<u64>() {
+            Ok(1..) => Ok(()),
+            _ => Err("expected a whole number from 1 on".to_owned()),
+        },
+    },
+];
+
+const SESSION_TIME_ZONE: &str = "spark.sql.session.timeZone";
+const MIN_BATCHES_TO_RETAIN: &str = "spark.sql.streaming.minBatchesToRetain";
+
+/// What Spark 4.1.1 writes into each `offsets/N`, in its order: a Spark that continues the query
+/// takes these over its own, and missing ones it reads as those of its oldest versions.
+const LOGGED: &[(&str, &str)] = &[
+    (
+        "spark.sql.streaming.stateStore.providerClass",
+        "org.apache.spark.sql.execution.streaming.state.HDFSBackedStateStoreProvider",
+    ),
+    ("spark.sql.streaming.stateStore.rocksdb.formatVersion", "5"),
+    ("spark.sql.streaming.stateStore.encodingFormat", "unsaferow"),
+    ("spark.sql.streaming.statefulOperator.useStrictDistribution", "true"),
+    ("spark.sql.streaming.flatMapGroupsWithState.stateFormatVersion", "2"),
+    ("spark.sql.streaming.multipleWatermarkPolicy", "min"),
+    ("spark.sql.streaming.aggregation.stateFormatVersion", "2"),
+    ("spark.sql.shuffle.partitions", "200"),
+    ("spark.sql.streaming.join.stateFormatVersion", "2"),
+    ("spark.sql.streaming.stateStore.compression.codec", "lz4"),
+    ("spark.sql.optimizer.pruneFiltersCanPruneStreamingSubplan", "false"),
+];
+
+/// The settings of one session.
+#[derive(Clone, Debug, Default)]
+pub struct Conf {
+    values: BTreeMap<String, String>,
+}
+
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum ConfError {
+    #[error("unknown setting {key}; Ottla knows {}", known_keys())]
+    Unknown { key: String },
+    #[error("{key} cannot be {value:?}: {reason}")]
+    Invalid { key: String, value: String, reason: String },
+}
+
+impl Conf {
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), ConfError> {
+        let unknown = || ConfError::Unknown { key: key.to_owned() };
+        let logged = LOGGED.iter().any(|(logged, _)| *logged == key);
+        match SETTINGS.iter().find(|setting| setting.key == key) {
+            Some(setting) => (setting.check)(value).map_err(|reason| ConfError::Invalid {
+                key: key.to_owned(),
+                value: value.to_owned(),
+                reason,
+            })?,
+            None if logged => {}
+            None => return Err(unknown()),
+        }
+        self.values.insert(key.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// An IANA name or an offset such as `+02:00`.
+    pub fn session_time_zone(&self) -> String {
+        let local = || iana_time_zone::get_timezone().ok();
+        self.values
+            .get(SESSION_TIME_ZONE)
+            .cloned()
+            .or_else(local)
+            .filter(|name| name.parse::<Tz>().is_ok())
+            .unwrap_or_else(|| "UTC".to_owned())
+    }
+
+    pub fn min_batches_to_retain(&self) -> u64 {
+        self.values.get(MIN_BATCHES_TO_RETAIN).and_then(|value| value.parse().ok()).unwrap_or(100)
+    }
+
+    /// The settings for `offsets/N`. Those of an earlier batch stay in force for the query's life.
+    pub fn logged(&self, earlier: Option<&Map<String, Value>>) -> Map<String, Value> {
+        let value = |key: &str, default: &str| {
+            earlier
+                .and_then(|conf| conf.get(key).cloned())
+                .or_else(|| self.values.get(key).cloned().map(Value::String))
+                .unwrap_or_else(|| Value::String(default.to_owned()))
+        };
+        LOGGED.iter().map(|(key, default)| ((*key).to_owned(), value(key, default))).collect()
+    }
+}
+
+fn known_keys() -> String {
+    let keys: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+    keys.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_of_an_earlier_batch_stays() {
+        let mut conf = Conf::default();
+        conf.set("spark.sql.shuffle.partitions", "4").unwrap();
+        assert_eq!(conf.logged(None)["spark.sql.shuffle.partitions"], "4");
+        let earlier = Map::from_iter([("spark.sql.shuffle.partitions".to_owned(), "2".into())]);
+        assert_eq!(conf.logged(Some(&earlier))["spark.sql.shuffle.partitions"], "2");
+    }
+
+    #[test]
+    fn bad_settings_say_why() {
+        let mut conf = Conf::default();
+        conf.set("spark.sql.session.timeZone", "Europe/Ljubljana").unwrap();
+        assert_eq!(conf.session_time_zone(), "Europe/Ljubljana");
+        for (key, value) in [
+            ("spark.sql.session.timeZone", "Mars/Base"),
+            ("spark.sql.streaming.minBatchesToRetain", "0"),
+            ("spark.sql.streaming.minBatchToRetain", "5"),
+        ] {
+            let error = conf.set(key, value).unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! What DataFusion and `datafusion-spark` lack of Spark's functions and casts.
+
+mod cast_to_string;
+mod get_json_object;
+mod json_path;
+mod spark_types;
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::error::Result;
+use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::ScalarUDF;
+
+pub(crate) fn register(registry: &mut dyn FunctionRegistry, time_zone: &str, zone: Tz) -> Result<()> {
+    registry.register_udf(Arc::new(ScalarUDF::from(get_json_object::GetJsonObject::new())))?;
+    let rewrite = spark_types::SparkTypes::new(time_zone, zone);
+    registry.register_function_rewrite(Arc::new(rewrite))
+}

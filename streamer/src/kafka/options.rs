@@ -1,0 +1,363 @@
+//! The options of a Kafka source: Spark's names, checks and messages (`KafkaSourceProvider`).
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+use thiserror::Error;
+
+use super::offsets::{PartitionOffsets, TopicPartition, partitions_from_json};
+
+/// Every option of the source, as Spark writes it. Keys are case-insensitive.
+pub const OPTIONS: &[&str] = &[
+    "assign",
+    "subscribe",
+    "subscribePattern",
+    "startingOffsets",
+    "startingOffsetsByTimestamp",
+    "startingTimestamp",
+    "startingOffsetsByTimestampStrategy",
+    "endingOffsets",
+    "endingOffsetsByTimestamp",
+    "endingTimestamp",
+    "failOnDataLoss",
+    "includeHeaders",
+    "maxOffsetsPerTrigger",
+];
+
+/// What Spark accepts and Ottla does not do yet; see ARCHITECTURE.md.
+const NOT_SERVED: &[&str] = &["minOffsetsPerTrigger", "maxTriggerDelay", "minPartitions"];
+
+/// A source's options, checked.
+#[derive(Clone, Debug)]
+pub struct KafkaOptions {
+    pub bootstrap_servers: String,
+    pub subscription: Subscription,
+    pub starting: StartingOffsets,
+    pub fail_on_data_loss: bool,
+    pub include_headers: bool,
+    /// At most about so many offsets in one batch, over all partitions.
+    pub max_offsets_per_trigger: Option<u64>,
+}
+
+/// Which partitions are read.
+#[derive(Clone, Debug)]
+pub enum Subscription {
+    Assign(Vec<TopicPartition>),
+    Subscribe(Vec<String>),
+    /// Matches a topic's whole name.
+    SubscribePattern(Regex),
+}
+
+/// Where a new query begins. A checkpoint goes before it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartingOffsets {
+    Earliest,
+    Latest,
+    /// -2 is the earliest offset, -1 the latest.
+    Specific(PartitionOffsets),
+    /// The first record of each partition that is not older.
+    Timestamp {
+        ms: i64,
+        no_match: NoMatch,
+    },
+    TimestampPerPartition {
+        ms: PartitionOffsets,
+        no_match: NoMatch,
+    },
+}
+
+/// What happens when every record of a partition is older than the starting timestamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoMatch {
+    Error,
+    Latest,
+}
+
+#[derive(Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct OptionError(String);
+
+impl KafkaOptions {
+    /// `options` as the user wrote them, with the settings of the consumer under `kafka.`.
+    pub fn parse(options: &BTreeMap<String, String>) -> Result<KafkaOptions, OptionError> {
+        let options = CaseInsensitive::new(options);
+        refuse_ending_offsets(&options)?;
+        let subscription = subscription(&options)?;
+        refuse_consumer_settings(&options)?;
+        refuse_unknown(&options)?;
+        Ok(KafkaOptions {
+            bootstrap_servers: bootstrap_servers(&options)?,
+            subscription,
+            starting: starting_offsets(&options)?,
+            fail_on_data_loss: options.boolean("failOnDataLoss", true)?,
+            include_headers: options.boolean("includeHeaders", false)?,
+            max_offsets_per_trigger: max_offsets_per_trigger(&options)?,
+        })
+    }
+}
+
+struct CaseInsensitive<'a>(BTreeMap<String, &'a str>);
+
+impl<'a> CaseInsensitive<'a> {
+    fn new(options: &'a BTreeMap<String, String>) -> CaseInsensitive<'a> {
+        let entries = options.iter();
+        CaseInsensitive(entries.map(|(key, value)| (key.to_lowercase(), value.as_str())).collect())
+    }
+
+    fn get(&self, key: &str) -> Option<&'a str> {
+        self.0.get(&key.to_lowercase()).copied()
+    }
+
+    fn boolean(&self, key: &str, default: bool) -> Result<bool, OptionError> {
+        match self.get(key).map(str::to_lowercase).as_deref() {
+            None => Ok(default),
+            Some("true") => Ok(true),
+            Some("false") => Ok(false),
+            Some(other) => fail(format!("Option '{key}' is true or false, not '{other}'")),
+        }
+    }
+}
+
+fn fail<T>(message: impl Into<String>) -> Result<T, OptionError> {
+    Err(OptionError(message.into()))
+}
+
+fn refuse_ending_offsets(options: &CaseInsensitive<'_>) -> Result<(), OptionError> {
+    if options.get("endingOffsets").is_some() {
+        return fail("ending offset not valid in streaming queries");
+    }
+    let by_timestamp = options.get("endingOffsetsByTimestamp");
+    if by_timestamp.or(options.get("endingTimestamp")).is_some() {
+        return fail("ending timestamp not valid in streaming queries");
+    }
+    Ok(())
+}
+
+fn subscription(options: &CaseInsensitive<'_>) -> Result<Subscription, OptionError> {
+    const KEYS: &str = "subscribe, subscribepattern, assign";
+    match (options.get("assign"), options.get("subscribe"), options.get("subscribePattern")) {
+        (Some(json), None, None) => assigned(json),
+        (None, Some(topics), None) => subscribed(topics),
+        (None, None, Some(pattern)) => matched(pattern),
+        (None, None, None) => fail(format!(
+            "One of the following options must be specified for Kafka source: {KEYS}. See the docs for more details."
+        )),
+        _ => fail(format!(
+            "Only one of the following options can be specified for Kafka source: {KEYS}. See the docs for more details."
+        )),
+    }
+}
+
+fn assigned(json: &str) -> Result<Subscription, OptionError> {
+    if !json.trim_start().starts_with('{') {
+        return fail(format!(
+            "No topicpartitions to assign as specified value for option 'assign' is '{json}'"
+        ));
+    }
+    match partitions_from_json(json) {
+        Some(partitions) => Ok(Subscription::Assign(partitions)),
+        None => fail(format!("Expected e.g. {{\"topicA\":[0,1],\"topicB\":[0,1]}}, got {json}")),
+    }
+}
+
+fn subscribed(topics: &str) -> Result<Subscription, OptionError> {
+    let names: Vec<String> =
+        topics.split(',').map(|topic| topic.trim().to_owned()).filter(|topic| !topic.is_empty()).collect();
+    if names.is_empty() {
+        return fail(format!(
+            "No topics to subscribe to as specified value for option 'subscribe' is '{topics}'"
+        ));
+    }
+    Ok(Subscription::Subscribe(names))
+}
+
+fn matched(pattern: &str) -> Result<Subscription, OptionError> {
+    let trimmed = pattern.trim();
+    if trimmed.is_empty() {
+        return fail(format!(
+            "Pattern to subscribe is empty as specified value for option 'subscribePattern' is '{pattern}'"
+        ));
+    }
+    match Regex::new(&format!("^(?:{trimmed})$")) {
+        Ok(pattern) => Ok(Subscription::SubscribePattern(pattern)),
+        Err(error) => fail(format!("Option 'subscribePattern' is no pattern: {error}")),
+    }
+}
+
+fn refuse_consumer_settings(options: &CaseInsensitive<'_>) -> Result<(), OptionError> {
+    if options.get("kafka.auto.offset.reset").is_some() {
+        return fail(
+            "Kafka option 'auto.offset.reset' is not supported. Instead set the source option \
+             'startingoffsets' to 'earliest' or 'latest' to specify where to start. Structured Streaming \
+             manages which offsets are consumed internally, rather than relying on the kafkaConsumer to do it.",
+        );
+    }
+    for (setting, what) in [("key", "keys"), ("value", "values")] {
+        if options.get(&format!("kafka.{setting}.deserializer")).is_some() {
+            return fail(format!(
+                "Kafka option '{setting}.deserializer' is not supported as {what} are deserialized as byte \
+                 arrays with ByteArrayDeserializer. Use DataFrame operations to explicitly deserialize the {what}."
+            ));
+        }
+    }
+    for setting in ["enable.auto.commit", "interceptor.classes"] {
+        if options.get(&format!("kafka.{setting}")).is_some() {
+            return fail(format!("Kafka option '{setting}' is not supported"));
+        }
+    }
+    Ok(())
+}
+
+fn refuse_unknown(options: &CaseInsensitive<'_>) -> Result<(), OptionError> {
+    for key in options.0.keys() {
+        if let Some(name) = NOT_SERVED.iter().find(|name| name.eq_ignore_ascii_case(key)) {
+            return fail(format!("Option '{name}' is not served by Ottla yet"));
+        }
+        let known = OPTIONS.iter().any(|name| name.eq_ignore_ascii_case(key));
+        if !known && key != "kafka.bootstrap.servers" {
+            return fail(format!(
+                "Unknown option '{key}' of a Kafka source; it has {}, kafka.bootstrap.servers",
+                OPTIONS.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn bootstrap_servers(options: &CaseInsensitive<'_>) -> Result<String, OptionError> {
+    match options.get("kafka.bootstrap.servers") {
+        Some(servers) => Ok(servers.to_owned()),
+        None => fail("Option 'kafka.bootstrap.servers' must be specified for configuring Kafka consumer"),
+    }
+}
+
+/// The more specific option goes first: one timestamp for all, then timestamps, then offsets.
+fn starting_offsets(options: &CaseInsensitive<'_>) -> Result<StartingOffsets, OptionError> {
+    let no_match = no_match(options)?;
+    if let Some(text) = options.get("startingTimestamp") {
+        return match text.trim().parse() {
+            Ok(ms) => Ok(StartingOffsets::Timestamp { ms, no_match }),
+            Err(_) => fail(format!("Expected a single long value, got {text}")),
+        };
+    }
+    let specific = |json| PartitionOffsets::from_json(json).map_err(|error| OptionError(error.to_string()));
+    if let Some(json) = options.get("startingOffsetsByTimestamp") {
+        let ms = specific(json)?;
+        return Ok(StartingOffsets::TimestampPerPartition { ms, no_match });
+    }
+    let offsets = options.get("startingOffsets").unwrap_or("latest").trim();
+    match offsets.to_lowercase().as_str() {
+        "earliest" => Ok(StartingOffsets::Earliest),
+        "latest" => Ok(StartingOffsets::Latest),
+        _ => specific(offsets).map(StartingOffsets::Specific),
+    }
+}
+
+fn no_match(options: &CaseInsensitive<'_>) -> Result<NoMatch, OptionError> {
+    let strategy = options.get("startingOffsetsByTimestampStrategy");
+    match strategy.map(str::to_lowercase).as_deref() {
+        None | Some("error") => Ok(NoMatch::Error),
+        Some("latest") => Ok(NoMatch::Latest),
+        Some(other) => {
+            fail(format!("Option 'startingOffsetsByTimestampStrategy' is error or latest, not '{other}'"))
+        }
+    }
+}
+
+fn max_offsets_per_trigger(options: &CaseInsensitive<'_>) -> Result<Option<u64>, OptionError> {
+    match options.get("maxOffsetsPerTrigger") {
+        None => Ok(None),
+        Some(text) => match text.trim().parse::<u64>() {
+            Ok(limit @ 1..) => Ok(Some(limit)),
+            _ => fail(format!("Option 'maxOffsetsPerTrigger' is a whole number from 1 on, not '{text}'")),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(options: &[(&str, &str)]) -> Result<KafkaOptions, String> {
+        let options = options
+            .iter()
+            .chain(&[("kafka.bootstrap.servers", "localhost:9092")])
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        KafkaOptions::parse(&options).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn keys_are_case_insensitive_and_defaults_are_spark_s() {
+        let options = parse(&[("SUBSCRIBE", " a, b "), ("maxoffsetspertrigger", "7")]).unwrap();
+        assert!(matches!(options.subscription, Subscription::Subscribe(topics) if topics == ["a", "b"]));
+        assert_eq!(options.starting, StartingOffsets::Latest);
+        assert!(options.fail_on_data_loss && !options.include_headers);
+        assert_eq!(options.max_offsets_per_trigger, Some(7));
+    }
+
+    #[test]
+    fn a_timestamp_goes_before_offsets() {
+        let starting = |options: &[(&str, &str)]| {
+            parse(&[&[("subscribe", "t")], options].concat()).map(|options| options.starting)
+        };
+        assert_eq!(
+            starting(&[("startingOffsets", "earliest"), ("startingTimestamp", "5")]),
+            Ok(StartingOffsets::Timestamp { ms: 5, no_match: NoMatch::Error })
+        );
+        let offsets = PartitionOffsets::from_json("{\"t\":{\"0\":-2}}").unwrap();
+        assert_eq!(
+            starting(&[("startingOffsets", "{\"t\":{\"0\":-2}}")]),
+            Ok(StartingOffsets::Specific(offsets))
+        );
+        assert!(starting(&[("startingOffsets", "newest")]).unwrap_err().starts_with("Expected e.g."));
+    }
+
+    #[test]
+    fn a_pattern_matches_the_whole_name() {
+        let options = parse(&[("subscribePattern", "a|b.*")]).unwrap();
+        let Subscription::SubscribePattern(pattern) = options.subscription else {
+            panic!("not a pattern");
+        };
+        assert!(pattern.is_match("a") && pattern.is_match("bc") && !pattern.is_match("ac"));
+    }
+
+    #[test]
+    fn refuses_what_spark_refuses_in_its_words() {
+        for (options, message) in [
+            (&[][..], "One of the following options must be specified for Kafka source"),
+            (
+                &[("subscribe", "t"), ("assign", "{}")],
+                "Only one of the following options can be specified for Kafka source",
+            ),
+            (
+                &[("subscribe", " , ")],
+                "No topics to subscribe to as specified value for option 'subscribe' is ' , '",
+            ),
+            (
+                &[("assign", "t")],
+                "No topicpartitions to assign as specified value for option 'assign' is 't'",
+            ),
+            (
+                &[("subscribe", "t"), ("endingOffsets", "latest")],
+                "ending offset not valid in streaming queries",
+            ),
+            (
+                &[("subscribe", "t"), ("kafka.auto.offset.reset", "x")],
+                "Kafka option 'auto.offset.reset' is not supported.",
+            ),
+            (
+                &[("subscribe", "t"), ("kafka.enable.auto.commit", "x")],
+                "Kafka option 'enable.auto.commit' is not supported",
+            ),
+            (
+                &[("subscribe", "t"), ("kafka.value.deserializer", "x")],
+                "Kafka option 'value.deserializer' is not supported as values",
+            ),
+            (&[("subscribe", "t"), ("subscribeTo", "x")], "Unknown option 'subscribeto'"),
+        ] {
+            let error = parse(options).unwrap_err();
+            assert!(error.starts_with(message), "{error}");
+        }
+    }
+}

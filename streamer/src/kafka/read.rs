@@ -1,0 +1,162 @@
+//! One partition's share of a batch as a stream of rows: fetched while the rows before are worked on.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::DataFusionError;
+use datafusion::execution::TaskContext;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use futures::stream;
+use ottla_client::{Client, Fetch, FetchPartition, FetchedPartition, IsolationLevel, RequestError};
+use ottla_protocol::ErrorCode;
+
+use super::decode::{DecodeError, Decoder};
+use super::schema::Column;
+use super::source::{KafkaSource, OffsetRange, SourceError};
+
+/// Enough for the decoder to run at full speed; two of them per partition are in memory at a time.
+const FETCH_BYTES: i32 = 4 << 20;
+/// The broker has the records: it need not wait for more.
+const MAX_WAIT: Duration = Duration::from_millis(500);
+
+/// A partition of DataFusion's plan.
+#[derive(Debug)]
+pub struct PartitionRead {
+    pub source: KafkaSource,
+    pub range: OffsetRange,
+    pub schema: SchemaRef,
+    pub columns: Vec<Column>,
+    /// Counts the rows that the batch has read.
+    pub rows_read: Arc<AtomicU64>,
+}
+
+impl PartitionStream for PartitionRead {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let decoder = Decoder::new(self.range.partition.clone(), self.schema.clone(), &self.columns);
+        let reader = Reader {
+            source: self.source.clone(),
+            range: self.range.clone(),
+            decoder,
+            decoded: VecDeque::new(),
+            fetching: None,
+            rows_read: self.rows_read.clone(),
+        };
+        let rows = stream::try_unfold(reader, |mut reader| async move {
+            let batch = reader.next().await.map_err(|error| DataFusionError::External(Box::new(error)))?;
+            Ok(batch.map(|batch| (batch, reader)))
+        });
+        Box::pin(RecordBatchStreamAdapter::new(self.schema.clone(), rows))
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    #[error("the reader of a partition was stopped")]
+    Stopped,
+    #[error("the broker sends nothing for {0:?}, though its offsets say that there is more")]
+    NoProgress(OffsetRange),
+}
+
+struct Reader {
+    source: KafkaSource,
+    /// What is still to be fetched.
+    range: OffsetRange,
+    decoder: Decoder,
+    decoded: VecDeque<RecordBatch>,
+    fetching: Option<SpawnedTask<Result<Option<FetchedPartition>, RequestError>>>,
+    rows_read: Arc<AtomicU64>,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<RecordBatch>, ReadError> {
+        let mut idle_fetches = 0;
+        loop {
+            if let Some(batch) = self.decoded.pop_front() {
+                self.rows_read.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                return Ok(Some(batch));
+            }
+            if self.range.from >= self.range.to {
+                return Ok(None);
+            }
+            let before = self.range.from;
+            self.fetch().await?;
+            idle_fetches = if self.range.from > before { 0 } else { idle_fetches + 1 };
+            // Each of them has waited for the broker; a leader that moves takes a few.
+            if idle_fetches > 20 {
+                return Err(ReadError::NoProgress(self.range.clone()));
+            }
+        }
+    }
+
+    async fn fetch(&mut self) -> Result<(), ReadError> {
+        let task = self.fetching.take().unwrap_or_else(|| self.spawn_fetch());
+        let Some(fetched) = task.join().await.map_err(|_| ReadError::Stopped)?? else {
+            return Ok(());
+        };
+        match fetched.error {
+            None => {}
+            Some(ErrorCode::OffsetOutOfRange) => return self.skip_lost(fetched.log_start_offset),
+            Some(code) => {
+                let partition = self.range.partition.clone();
+                return Err(SourceError::Partition { partition, code }.into());
+            }
+        }
+        let decoded = self.decoder.decode(&fetched.records, self.range.from..self.range.to)?;
+        self.range.from = decoded.next_offset;
+        self.decoded.extend(decoded.batches);
+        if self.range.from < self.range.to {
+            self.fetching = Some(self.spawn_fetch());
+        }
+        Ok(())
+    }
+
+    /// The log start offset alone tells of lost data: a gap may be a control record, or compaction.
+    fn skip_lost(&mut self, log_start_offset: i64) -> Result<(), ReadError> {
+        let OffsetRange { partition, from, to } = &self.range;
+        self.source.report_data_loss(format!(
+            "Offsets {from} to {to} of {partition} are wanted, but the log of the partition starts at {log_start_offset}"
+        ))?;
+        let next = if log_start_offset > *from { log_start_offset.min(*to) } else { *to };
+        self.range.from = next;
+        Ok(())
+    }
+
+    fn spawn_fetch(&self) -> SpawnedTask<Result<Option<FetchedPartition>, RequestError>> {
+        let client = self.source.client().clone();
+        SpawnedTask::spawn(fetch_one(client, self.range.clone()))
+    }
+}
+
+async fn fetch_one(client: Client, range: OffsetRange) -> Result<Option<FetchedPartition>, RequestError> {
+    let partition = FetchPartition {
+        topic: range.partition.topic,
+        partition: range.partition.partition,
+        offset: range.from,
+        max_bytes: FETCH_BYTES,
+    };
+    let fetch = Fetch {
+        partitions: vec![partition],
+        max_wait: MAX_WAIT,
+        min_bytes: 1,
+        max_bytes: FETCH_BYTES,
+        isolation_level: IsolationLevel::ReadUncommitted,
+    };
+    Ok(client.fetch(&fetch).await?.pop())
+}

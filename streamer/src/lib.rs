@@ -1,0 +1,28 @@
+//! Spark's Structured Streaming over Kafka, in micro-batches on DataFusion.
+//!
+//! A job is one SELECT over topics ([`session`], [`sql`]). Each micro-batch is a bounded plan over a fixed range of
+//! offsets ([`micro_batch`]), read over the wire as any client reads ([`kafka`]); what aggregations remember is in
+//! [`state`], what the query has done in a checkpoint that real Spark can continue ([`checkpoint`]).
+//!
+//! Spark 4.1.1 is the specification: its names, its messages, its bytes.
+
+mod aggregate;
+mod batch_run;
+pub mod checkpoint;
+pub mod conf;
+pub mod format;
+mod functions;
+pub mod kafka;
+pub mod micro_batch;
+pub mod output_mode;
+pub mod progress;
+mod rows;
+pub mod session;
+pub mod sink;
+pub mod sql;
+pub mod state;
+pub mod stop;
+pub mod trigger;
+
+pub use micro_batch::{Observer, Step, StreamingQuery, StreamingQueryError};
+pub use session::{QueryError, Session, StreamingPlan};

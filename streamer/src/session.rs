@@ -1,0 +1,183 @@
+//! From a job's text to a query that can run: DataFusion under Spark's rules.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::common::SchemaError;
+use datafusion::common::TableReference;
+use datafusion::error::DataFusionError;
+use datafusion::execution::SessionStateBuilder;
+use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::Statement;
+use datafusion_spark::SessionStateBuilderSpark;
+use thiserror::Error;
+
+use crate::conf::Conf;
+use crate::functions;
+use crate::kafka::options::{KafkaOptions, OptionError};
+use crate::kafka::table::KafkaTable;
+use crate::output_mode::{self, OutputMode, UnsupportedQuery};
+use crate::sql::{self, Position, SqlError, StreamingSelect};
+
+/// Settings and functions; makes queries.
+pub struct Session {
+    conf: Conf,
+    zone: Tz,
+    context: SessionContext,
+}
+
+/// A query over streams that Spark would run in this output mode.
+pub struct StreamingPlan {
+    pub(crate) context: SessionContext,
+    pub(crate) conf: Conf,
+    pub(crate) plan: LogicalPlan,
+    pub(crate) streams: Vec<Stream>,
+    /// The columns of the result, as the user named them.
+    pub(crate) names: Vec<String>,
+    pub(crate) output_mode: OutputMode,
+}
+
+/// One `FROM STREAM`.
+pub(crate) struct Stream {
+    pub(crate) options: KafkaOptions,
+    pub(crate) table: Arc<KafkaTable>,
+}
+
+#[derive(Debug, Error)]
+pub enum QueryError {
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+    #[error(transparent)]
+    Unsupported(#[from] UnsupportedQuery),
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    #[error("{0}")]
+    Engine(#[from] DataFusionError),
+}
+
+impl Session {
+    pub fn new(conf: Conf) -> Result<Session, QueryError> {
+        let time_zone = conf.session_time_zone();
+        let zone: Tz = time_zone.parse().map_err(DataFusionError::from)?;
+        let state = SessionStateBuilder::new()
+            .with_config(session_config(&time_zone))
+            .with_default_features()
+            .with_spark_features()
+            .with_physical_optimizer_rules(physical_optimizer_rules())
+            .build();
+        let context = SessionContext::new_with_state(state);
+        functions::register(&mut *context.state_ref().write(), &time_zone, zone)?;
+        Ok(Session { conf, zone, context })
+    }
+
+    pub fn conf(&self) -> &Conf {
+        &self.conf
+    }
+
+    pub fn time_zone(&self) -> Tz {
+        self.zone
+    }
+
+    /// Reads and checks a job, whose streams are topics, each read with `options`. No broker is asked.
+    pub async fn plan(
+        self,
+        text: &str,
+        options: &BTreeMap<String, String>,
+        output_mode: OutputMode,
+    ) -> Result<StreamingPlan, QueryError> {
+        let state = self.context.state();
+        let is_function = |name: &str| {
+            state.scalar_functions().contains_key(name)
+                || state.aggregate_functions().contains_key(name)
+                || state.window_functions().contains_key(name)
+        };
+        let select = sql::parse(text, &is_function)?;
+        let streams = self.register_streams(&select, options)?;
+        let state = self.context.state();
+        let statement = Statement::Statement(Box::new(select.statement.clone()));
+        let plan =
+            state.statement_to_plan(statement).await.map_err(|error| analysis_error(&error, &select))?;
+        output_mode::check(&plan, output_mode)?;
+        // Each batch is optimized for itself, with its own time; here it is for the errors.
+        state.optimize(&plan).map_err(|error| analysis_error(&error, &select))?;
+        let planned: Vec<_> = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let names = select.column_names(&planned);
+        Ok(StreamingPlan { context: self.context, conf: self.conf, plan, streams, names, output_mode })
+    }
+
+    fn register_streams(
+        &self,
+        select: &StreamingSelect,
+        options: &BTreeMap<String, String>,
+    ) -> Result<Vec<Stream>, QueryError> {
+        let mut streams = Vec::new();
+        for relation in &select.streams {
+            let options = topic_options(&relation.topic, options)?;
+            let table = Arc::new(KafkaTable::new(options.include_headers, &self.conf.session_time_zone()));
+            self.context.register_table(TableReference::bare(relation.table.as_str()), table.clone())?;
+            streams.push(Stream { options, table });
+        }
+        Ok(streams)
+    }
+}
+
+/// The options of a topic that no statement declares.
+pub fn topic_options(topic: &str, options: &BTreeMap<String, String>) -> Result<KafkaOptions, OptionError> {
+    let mut options = options.clone();
+    options.insert("subscribe".to_owned(), topic.to_owned());
+    KafkaOptions::parse(&options)
+}
+
+fn session_config(time_zone: &str) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_information_schema(false)
+        // Rows of a partition stay in order, and an aggregation has one final half (see `SplitAggregate`).
+        .with_round_robin_repartition(false)
+        .with_repartition_aggregations(false);
+    let options = config.options_mut();
+    options.execution.time_zone = Some(time_zone.to_owned());
+    options.sql_parser.collect_spans = true;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    // Spark sorts nulls first, and last when descending.
+    options.sql_parser.default_null_ordering = "nulls_min".to_owned();
+    config
+}
+
+/// Without the rule that fuses the two halves of an aggregation: state goes in between.
+fn physical_optimizer_rules()
+-> Vec<Arc<dyn datafusion::physical_optimizer::PhysicalOptimizerRule + Send + Sync>> {
+    let mut rules = PhysicalOptimizer::new().rules;
+    rules.retain(|rule| rule.name() != "CombinePartialFinalAggregate");
+    rules
+}
+
+/// DataFusion's complaint in Spark's words.
+fn analysis_error(error: &DataFusionError, select: &StreamingSelect) -> QueryError {
+    let diagnosed = error
+        .diagnostic()
+        .and_then(|diagnostic| diagnostic.span)
+        .map(|span| Position { line: span.start.line, column: span.start.column.saturating_sub(1) });
+    let error = match error.find_root() {
+        DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
+            SchemaError::FieldNotFound { field, valid_fields } => SqlError::UnresolvedColumn {
+                name: field.name.clone(),
+                candidates: valid_fields.iter().map(|field| field.name.clone()).collect(),
+                position: select.position_of(&field.name),
+            },
+            other => unpositioned(&other.to_string(), diagnosed),
+        },
+        other => unpositioned(&other.strip_backtrace(), diagnosed),
+    };
+    error.into()
+}
+
+fn unpositioned(message: &str, position: Option<Position>) -> SqlError {
+    match position {
+        Some(position) => SqlError::Analysis { message: message.to_owned(), position },
+        None => SqlError::Unpositioned(message.to_owned()),
+    }
+}

@@ -1,0 +1,64 @@
+//! Spark's console sink: each batch as a table under its number.
+
+use std::io::Write;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::error::ArrowError;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use futures::TryStreamExt;
+
+use super::table::{TableLimits, show_string};
+use super::{Sink, SinkError};
+use crate::format::text::{Style, TextFormat};
+
+pub struct ConsoleSink<W> {
+    out: W,
+    limits: TableLimits,
+    format: TextFormat,
+}
+
+impl<W: Write + Send> ConsoleSink<W> {
+    pub fn new(out: W, limits: TableLimits, time_zone: Tz) -> ConsoleSink<W> {
+        ConsoleSink { out, limits, format: TextFormat { style: Style::Table, time_zone } }
+    }
+
+    fn cells(&self, batch: &RecordBatch, row: usize) -> Result<Vec<String>, ArrowError> {
+        let cell = |column| {
+            let mut text = String::new();
+            self.format.write(&mut text, column, row).map(|()| text)
+        };
+        batch.columns().iter().map(|column| cell(column.as_ref())).collect()
+    }
+}
+
+#[async_trait]
+impl<W: Write + Send> Sink for ConsoleSink<W> {
+    fn description(&self) -> String {
+        "org.apache.spark.sql.execution.streaming.ConsoleTable$".to_owned()
+    }
+
+    async fn write_batch(
+        &mut self,
+        batch_id: u64,
+        names: &[String],
+        mut rows: SendableRecordBatchStream,
+    ) -> Result<u64, SinkError> {
+        // One row more than is shown tells that there are more.
+        let wanted = self.limits.rows.saturating_add(1);
+        let mut shown = Vec::new();
+        let mut count = 0;
+        while let Some(batch) = rows.try_next().await? {
+            count += batch.num_rows() as u64;
+            for row in 0..batch.num_rows().min(wanted.saturating_sub(shown.len())) {
+                shown.push(self.cells(&batch, row)?);
+            }
+        }
+        let rule = "-------------------------------------------";
+        let table = show_string(names.to_vec(), shown, self.limits);
+        write!(self.out, "{rule}\nBatch: {batch_id}\n{rule}\n{table}\n")?;
+        self.out.flush()?;
+        Ok(count)
+    }
+}
