@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::conf::Conf;
 use crate::functions;
 use crate::kafka::options::{KafkaOptions, OptionError};
+use crate::kafka::schema::written_name;
 use crate::kafka::table::KafkaTable;
 use crate::output_mode::{self, OutputMode, UnsupportedQuery};
 use crate::sql::{self, Position, SqlError, StreamingSelect};
@@ -104,7 +105,8 @@ impl Session {
         output_mode::check(&plan, output_mode)?;
         // Each batch is optimized for itself, with its own time; here it is for the errors.
         state.optimize(&plan).map_err(|error| analysis_error(&error, &select))?;
-        let planned: Vec<_> = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let planned: Vec<_> =
+            plan.schema().fields().iter().map(|field| written_name(field.name()).to_owned()).collect();
         let names = select.column_names(&planned);
         Ok(StreamingPlan { context: self.context, conf: self.conf, plan, streams, names, output_mode })
     }
@@ -165,7 +167,7 @@ fn analysis_error(error: &DataFusionError, select: &StreamingSelect) -> QueryErr
         DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
             SchemaError::FieldNotFound { field, valid_fields } => SqlError::UnresolvedColumn {
                 name: field.name.clone(),
-                candidates: valid_fields.iter().map(|field| field.name.clone()).collect(),
+                candidates: valid_fields.iter().map(|field| written_name(&field.name).to_owned()).collect(),
                 position: select.position_of(&field.name),
             },
             other => unpositioned(&other.to_string(), diagnosed),

@@ -30,6 +30,13 @@ impl Column {
     ];
 }
 
+/// A column's name as Spark writes it. In plans all names are in lower case, for Spark does not tell cases apart.
+pub fn written_name(planned: &str) -> &str {
+    if planned == TIMESTAMP_TYPE { "timestampType" } else { planned }
+}
+
+const TIMESTAMP_TYPE: &str = "timestamptype";
+
 /// `headers` is there only with the option `includeHeaders`.
 pub fn schema(include_headers: bool, time_zone: &str) -> SchemaRef {
     let timestamp = DataType::Timestamp(TimeUnit::Microsecond, Some(time_zone.into()));
@@ -40,7 +47,7 @@ pub fn schema(include_headers: bool, time_zone: &str) -> SchemaRef {
         Field::new("partition", DataType::Int32, true),
         Field::new("offset", DataType::Int64, true),
         Field::new("timestamp", timestamp, true),
-        Field::new("timestampType", DataType::Int32, true),
+        Field::new(TIMESTAMP_TYPE, DataType::Int32, true),
     ];
     if include_headers {
         let header = Field::new("element", DataType::Struct(header_fields()), true);
