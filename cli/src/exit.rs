@@ -11,6 +11,7 @@ use ottla_client::producer::ProducerError;
 use ottla_client::{ConnectError, KafkaError, Leaderless, RequestError};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::batch::BatchError;
+use ottla_storage::CloseError;
 
 /// Shown below `ottla --help`.
 pub(crate) const HELP: &str = "\
@@ -56,6 +57,8 @@ pub(crate) enum Failure {
     NotFound(String),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Stop(#[from] CloseError),
     #[error(transparent)]
     Address(#[from] InvalidAddress),
     #[error("{place}: {error}")]
