@@ -49,7 +49,8 @@ impl Server {
     pub async fn restart(&mut self) {
         match &mut self.broker {
             Under::Ottla { broker, address } => {
-                broker.take().expect("it runs between restarts").shutdown().await;
+                let broker = broker.take().expect("it runs between restarts");
+                broker.shutdown().await.expect("it stops cleanly");
                 self.broker = ottla(address.clone(), self.dir.path()).await;
             }
             Under::Kafka(kafka) => kafka.restart().await,
@@ -60,7 +61,8 @@ impl Server {
     /// Stops it. Its log directory, where Ottla was tested.
     pub async fn stop(&mut self) -> Option<PathBuf> {
         let Under::Ottla { broker, .. } = &mut self.broker else { return None };
-        broker.take().expect("it runs until it is stopped").shutdown().await;
+        let broker = broker.take().expect("it runs until it is stopped");
+        broker.shutdown().await.expect("it stops cleanly");
         Some(self.dir.path().join("data"))
     }
 
