@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_storage::{CloseError, DataDir, DataDirError, OpenError};
+use ottla_storage::{DataDir, DataDirError, OpenError};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -78,22 +78,25 @@ impl Broker {
     }
 
     /// Ends connections and background work, then closes the logs, so that the next start has nothing to recover.
-    pub async fn shutdown(mut self) -> Result<(), CloseError> {
+    pub async fn shutdown(mut self) {
         self.tasks.shutdown().await;
-        self.close()
+        self.close();
     }
 
-    fn close(&mut self) -> Result<(), CloseError> {
-        if std::mem::replace(&mut self.is_closed, true) { Ok(()) } else { self.state.topics.close() }
+    fn close(&mut self) {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return;
+        }
+        if let Err(error) = self.state.topics.close() {
+            tracing::warn!("the next start has to recover: {error}");
+        }
     }
 }
 
 impl Drop for Broker {
     fn drop(&mut self) {
         self.tasks.abort_all();
-        if let Err(error) = self.close() {
-            tracing::warn!("the next start has to recover: {error}");
-        }
+        self.close();
     }
 }
 

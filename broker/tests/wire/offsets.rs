@@ -135,7 +135,7 @@ async fn groups_and_offsets_are_found_again_by_the_next_broker() {
     create_topic(&mut wire, "t", 1).await;
     commit(&mut wire, "t", 5).await;
     let member = stable_group(&mut wire, "busy").await;
-    broker.shutdown().await.unwrap();
+    broker.shutdown().await;
 
     let (_broker, mut wire) = start_with(config()).await;
     assert_eq!(committed(&mut wire, "t").await, 5);
