@@ -10,6 +10,7 @@ use ottla_protocol::messages::list_groups_response::ListedGroup;
 use ottla_protocol::messages::{GroupId, HeartbeatRequest, SyncGroupRequest};
 
 use super::classic::{ClassicGroup, Join};
+use super::detach;
 use super::offsets::CommittedOffsets;
 use super::record::CoordinatorRecord;
 use super::turn::{Effects, GroupConfig, Now, Ticket, Turn};
@@ -42,7 +43,7 @@ impl Groups {
     /// The answer may be among the effects, or come with those of a later event.
     pub(crate) fn join(&mut self, join: Join, now: Now) -> Effects {
         let mut turn = Turn::new(now, &self.config);
-        let group_id = join.request.group_id.clone();
+        let group_id = GroupId(detach::text(&join.request.group_id));
         let is_new_group = !self.groups.contains_key(&group_id);
         if is_new_group && !join.request.member_id.is_empty() {
             turn.refuse_join(join.ticket, &join.request.member_id, ErrorCode::UnknownMemberId);

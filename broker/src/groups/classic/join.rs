@@ -1,13 +1,14 @@
 //! A JoinGroup request: a member enters, comes back, or changes what it can do.
 
+use ottla_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use ottla_protocol::messages::join_group_response::JoinGroupResponseMember;
 use ottla_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::member::{Member, Waiting};
 use super::{ClassicGroup, Phase};
-use crate::groups::MemberId;
 use crate::groups::turn::{Ticket, Turn};
+use crate::groups::{MemberId, detach};
 
 /// How long a member that does not know its id yet may wait for its first rebalance. The same as in Kafka: its client
 /// cannot send heartbeats, and if it has gone, nothing else would ever tell.
@@ -43,7 +44,7 @@ impl ClassicGroup {
         } else if member_id.is_empty() {
             self.join_unknown(join, turn);
         } else if self.pending_members.contains_key(member_id) && join.request.group_instance_id.is_none() {
-            let member_id = member_id.clone();
+            let member_id = detach::text(member_id);
             self.add_member(member_id, join, turn);
         } else {
             self.rejoin(&join, turn);
@@ -85,7 +86,7 @@ impl ClassicGroup {
         let Join { ticket, request, client_id, client_host, .. } = join;
         let reason = join_reason("a member joins", &request);
         if self.members.is_empty() {
-            self.protocol_type = Some(request.protocol_type);
+            self.protocol_type = Some(detach::text(&request.protocol_type));
         }
         if let Phase::PreparingRebalance(joining) = &mut self.phase
             && let Some(initial) = &mut joining.initial
@@ -94,12 +95,12 @@ impl ClassicGroup {
         }
         self.insert(Member {
             id: member_id,
-            instance_id: request.group_instance_id,
-            client_id,
+            instance_id: request.group_instance_id.as_ref().map(detach::text),
+            client_id: detach::text(&client_id),
             client_host,
             rebalance_timeout_ms: request.rebalance_timeout_ms,
             session_timeout_ms: request.session_timeout_ms,
-            protocols: request.protocols,
+            protocols: kept(&request.protocols),
             assignment: bytes::Bytes::new(),
             waiting: Waiting::Join(ticket),
             is_new: true,
@@ -202,7 +203,7 @@ impl ClassicGroup {
 
     fn update_member(&mut self, request: &JoinGroupRequest, ticket: Ticket, turn: &mut Turn<'_>) {
         let Some(member) = self.members.get_mut(&request.member_id) else { return };
-        member.protocols.clone_from(&request.protocols);
+        member.protocols = kept(&request.protocols);
         member.rebalance_timeout_ms = request.rebalance_timeout_ms;
         member.session_timeout_ms = request.session_timeout_ms;
         // The client has given up on a request that it repeats; it is answered for the sake of its connection.
@@ -251,6 +252,15 @@ impl ClassicGroup {
         };
         self.members.values().map(for_leader).collect()
     }
+}
+
+fn kept(protocols: &[JoinGroupRequestProtocol]) -> Vec<JoinGroupRequestProtocol> {
+    let keep = |protocol: &JoinGroupRequestProtocol| {
+        JoinGroupRequestProtocol::default()
+            .with_name(detach::text(&protocol.name))
+            .with_metadata(detach::bytes(&protocol.metadata))
+    };
+    protocols.iter().map(keep).collect()
 }
 
 /// For the log: what happens, and what the client says about it (KIP-800).

@@ -9,8 +9,8 @@ use tracing::info;
 
 use super::member::Waiting;
 use super::{ClassicGroup, Phase};
-use crate::groups::MemberId;
 use crate::groups::turn::{Ticket, Turn};
+use crate::groups::{MemberId, detach};
 
 impl ClassicGroup {
     pub(crate) fn sync(&mut self, ticket: Ticket, request: SyncGroupRequest, turn: &mut Turn<'_>) {
@@ -63,7 +63,8 @@ impl ClassicGroup {
         let mut assignments: HashMap<MemberId, Bytes> =
             request.assignments.into_iter().map(|part| (part.member_id, part.assignment)).collect();
         for member in self.members.values_mut() {
-            member.assignment = assignments.remove(&member.id).unwrap_or_default();
+            member.assignment =
+                assignments.remove(&member.id).as_ref().map(detach::bytes).unwrap_or_default();
         }
         info!(
             group = self.id.as_str(),

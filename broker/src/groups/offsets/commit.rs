@@ -5,9 +5,10 @@ use ottla_protocol::messages::offset_commit_request::OffsetCommitRequestPartitio
 use ottla_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
-use ottla_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, TopicName};
+use ottla_protocol::messages::{GroupId, OffsetCommitRequest, OffsetCommitResponse, TopicName};
 
 use super::CommittedOffset;
+use crate::groups::detach;
 use crate::groups::record::CoordinatorRecord;
 use crate::groups::state::Groups;
 use crate::groups::turn::Now;
@@ -28,42 +29,30 @@ impl Groups {
         now: Now,
     ) -> Result<(OffsetCommitResponse, Vec<CoordinatorRecord>), ErrorCode> {
         self.check_commit(request, now)?;
-        let expire_timestamp_ms = match request.retention_time_ms {
-            DEFAULT_RETENTION_TIME_MS => None,
-            retention_ms => Some(now.wall_ms.saturating_add(retention_ms)),
-        };
+        let group_id = GroupId(detach::text(&request.group_id));
         let mut records = Vec::new();
-        let mut topics = Vec::with_capacity(request.topics.len());
-        for topic in &request.topics {
-            let mut partitions = Vec::with_capacity(topic.partitions.len());
-            for partition in &topic.partitions {
-                let error = if !exists(&topic.name, partition.partition_index) {
-                    ErrorCode::UnknownTopicOrPartition.code()
-                } else if self.is_metadata_too_large(partition) {
-                    ErrorCode::OffsetMetadataTooLarge.code()
-                } else {
-                    let offset = committed(partition, now, expire_timestamp_ms);
+        let topics = request.topics.iter().map(|topic| {
+            let name = TopicName(detach::text(&topic.name));
+            let partitions = topic.partitions.iter().map(|partition| {
+                let refused = self.check_partition(&name, partition, &exists).err();
+                if refused.is_none() {
+                    let offset = committed(partition, request.retention_time_ms, now);
                     records.push(CoordinatorRecord::offset(
-                        &request.group_id,
-                        &topic.name,
+                        &group_id,
+                        &name,
                         partition.partition_index,
                         offset,
                     ));
-                    0
-                };
-                partitions.push(
-                    OffsetCommitResponsePartition::default()
-                        .with_partition_index(partition.partition_index)
-                        .with_error_code(error),
-                );
-            }
-            topics.push(
-                OffsetCommitResponseTopic::default()
-                    .with_name(topic.name.clone())
-                    .with_partitions(partitions),
-            );
-        }
-        Ok((OffsetCommitResponse::default().with_topics(topics), records))
+                }
+                OffsetCommitResponsePartition::default()
+                    .with_partition_index(partition.partition_index)
+                    .with_error_code(refused.map_or(0, |error| error.code()))
+            });
+            let partitions = partitions.collect();
+            OffsetCommitResponseTopic::default().with_name(topic.name.clone()).with_partitions(partitions)
+        });
+        let response = OffsetCommitResponse::default().with_topics(topics.collect());
+        Ok((response, records))
     }
 
     /// A group that does not exist is made by the commit, if the client claims no membership.
@@ -79,23 +68,34 @@ impl Groups {
         Ok(())
     }
 
-    fn is_metadata_too_large(&self, partition: &OffsetCommitRequestPartition) -> bool {
+    fn check_partition(
+        &self,
+        topic: &TopicName,
+        partition: &OffsetCommitRequestPartition,
+        exists: impl Fn(&TopicName, i32) -> bool,
+    ) -> Result<(), ErrorCode> {
+        if !exists(topic, partition.partition_index) {
+            return Err(ErrorCode::UnknownTopicOrPartition);
+        }
+        // As long as Java says that the text is.
         let length =
             partition.committed_metadata.as_ref().map_or(0, |metadata| metadata.encode_utf16().count());
-        length > self.config().offset_metadata_max_chars
+        if length > self.config().offset_metadata_max_chars {
+            return Err(ErrorCode::OffsetMetadataTooLarge);
+        }
+        Ok(())
     }
 }
 
-fn committed(
-    partition: &OffsetCommitRequestPartition,
-    now: Now,
-    expire_timestamp_ms: Option<i64>,
-) -> CommittedOffset {
+fn committed(partition: &OffsetCommitRequestPartition, retention_time_ms: i64, now: Now) -> CommittedOffset {
     CommittedOffset {
         offset: partition.committed_offset,
         leader_epoch: partition.committed_leader_epoch,
-        metadata: partition.committed_metadata.clone().unwrap_or_default(),
+        metadata: partition.committed_metadata.as_ref().map(detach::text).unwrap_or_default(),
         commit_timestamp_ms: now.wall_ms,
-        expire_timestamp_ms,
+        expire_timestamp_ms: match retention_time_ms {
+            DEFAULT_RETENTION_TIME_MS => None,
+            retention_time_ms => Some(now.wall_ms.saturating_add(retention_time_ms)),
+        },
     }
 }
