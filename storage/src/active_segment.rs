@@ -10,8 +10,9 @@ use ottla_protocol::batch::BatchHeader;
 
 use crate::{
     config::LogConfig,
+    disk_space::{allocate, is_disk_full},
     map::{Map, MapWriter},
-    partition_files::{FileKind, PartitionFiles, allocate, is_disk_full},
+    partition_files::{FileKind, PartitionFiles},
     publish::SegmentEnd,
     segment::Segment,
     segment_indexes::SegmentIndexes,

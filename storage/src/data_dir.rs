@@ -26,8 +26,8 @@ use uuid::Uuid;
 use crate::{
     atomic_file,
     config::LogConfig,
+    disk_space::is_disk_full,
     log::{FlushError, Log, LogStart, OpenError, TopicPartition},
-    partition_files::is_disk_full,
     recovery::RecoveryOutcome,
 };
 

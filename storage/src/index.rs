@@ -10,11 +10,21 @@ use std::{
     path::Path,
 };
 
+use ottla_protocol::batch::BatchHeader;
+
 /// From an offset to a file position. The offset is the *last* one of the batch that starts at the position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OffsetEntry {
     pub(crate) relative_offset: u32,
     pub(crate) position: u32,
+}
+
+impl OffsetEntry {
+    /// Whether a batch with the entry's offset as its last begins at the entry's position.
+    pub(crate) fn fits(self, base_offset: i64, batches: &[u8]) -> bool {
+        let batch = batches.get(self.position as usize..).map(BatchHeader::parse);
+        matches!(batch, Some(Ok(batch)) if batch.last_offset() == base_offset + i64::from(self.relative_offset))
+    }
 }
 
 /// The largest timestamp of the segment up to here, and the last offset of the batch that holds it.

@@ -4,6 +4,7 @@ mod active_segment;
 mod atomic_file;
 mod config;
 mod data_dir;
+mod disk_space;
 mod index;
 pub mod kafka_uuid;
 mod leader_epochs;

@@ -52,6 +52,8 @@ pub struct Log {
     segments: RwLock<Segments>,
     leader_epochs: RwLock<LeaderEpochs>,
     writer: Mutex<Writer>,
+    /// Held while a flush waits for the disk; appends go on.
+    flushing: Mutex<()>,
     opened_ms: i64,
 }
 
@@ -157,11 +159,8 @@ impl Log {
         let recovered = Listing::of(&self.files)
             .and_then(|listing| recovery::recover(&self.files, &listing, known))
             .map_err(|source| WakeError::Io { dir: self.dir().to_owned(), source })?;
-        if recovered.outcome.end_offset != end_offset {
-            tracing::error!(
-                log = %self.topic_partition,
-                "the log was closed at offset {end_offset}, but its files are damaged: {}", recovered.outcome
-            );
+        if recovered.outcome.truncation.is_some() {
+            tracing::error!("the files of log {} are damaged: {}", self.topic_partition, recovered.outcome);
         }
         Ok(self.install(recovered, end_offset))
     }

@@ -1,6 +1,6 @@
 //! `partition.metadata`: which topic id a partition's directory belongs to.
 
-use std::{io, path::Path};
+use std::{fs, io, path::Path};
 
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ const FILE_NAME: &str = "partition.metadata";
 
 pub(crate) fn store(partition_dir: &Path, topic_id: Uuid) -> io::Result<()> {
     let text = format!("version: 0\ntopic_id: {}", kafka_uuid::format(topic_id));
-    atomic_file::replace(&partition_dir.join(FILE_NAME), text.as_bytes())
+    fs::write(partition_dir.join(FILE_NAME), text)
 }
 /// `None` when the file is not there or is not understood.
 pub(crate) fn load(partition_dir: &Path) -> io::Result<Option<Uuid>> {

@@ -12,10 +12,7 @@ use std::{collections::VecDeque, fs, io, path::Path};
 use bytes::{Buf, BufMut};
 use ottla_protocol::NO_SEQUENCE;
 
-use crate::{
-    atomic_file,
-    producer_state::{CachedBatch, Producer, ProducerStates},
-};
+use crate::producer_state::{CachedBatch, Producer, ProducerStates};
 
 const VERSION: i16 = 1;
 const CRC_END: usize = 6;
@@ -23,7 +20,8 @@ const HEADER_BYTES: usize = 10;
 const ENTRY_BYTES: usize = 46;
 
 pub(crate) fn store(path: &Path, states: &ProducerStates) -> io::Result<()> {
-    atomic_file::replace(path, &encode(states))
+    // The CRC shows whether all of it was written.
+    fs::write(path, encode(states))
 }
 
 pub(crate) fn load(path: &Path) -> io::Result<ProducerStates> {

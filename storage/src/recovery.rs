@@ -104,6 +104,9 @@ pub(crate) fn recover(files: &Arc<PartitionFiles>, listing: &Listing, known: Kno
     let active =
         active.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the partition has no segment"))?;
     let end_offset = active.segment().next_offset();
+    if end_offset < known.recovery_point && truncation.is_none() {
+        truncation = Some(lost(&active, known.recovery_point));
+    }
     if let Some(truncation) = &mut truncation {
         truncation.removed_segments = remove_segments_behind(files, listing, active.segment().base_offset())?;
     }
@@ -115,6 +118,19 @@ pub(crate) fn recover(files: &Arc<PartitionFiles>, listing: &Listing, known: Kno
     let Scan { producers, leader_epochs, scanned_bytes, .. } = scan;
     let outcome = RecoveryOutcome { end_offset, scanned_bytes, truncation };
     Ok(Recovered { sealed, active, producers, leader_epochs, outcome })
+}
+
+/// What was believed and is not there, as after a power cut or when somebody cut the file.
+fn lost(active: &ActiveSegment, recorded: i64) -> Truncation {
+    let segment = active.segment();
+    Truncation {
+        offset: segment.next_offset(),
+        path: segment.path(),
+        position: u64::from(segment.end().position),
+        cut_bytes: 0,
+        removed_segments: 0,
+        reason: TailFault::Lost { recorded },
+    }
 }
 
 /// A segment below everything that has to be looked at. One without an index gets it again; after a kill its file may

@@ -20,8 +20,8 @@ use crate::{
     segment_indexes::SegmentIndexes,
 };
 
-/// A record found by its timestamp decompresses at most this much.
-const MAX_DECOMPRESSED_BYTES: usize = 1 << 30;
+/// What a compressed batch may grow to where its records have to be looked at.
+pub(crate) const MAX_DECOMPRESSED_BYTES: usize = 100 << 20;
 
 pub(crate) struct Segment {
     base_offset: i64,
@@ -217,9 +217,9 @@ impl Segment {
 
     /// Where the batch begins that holds `offset`, or the first one behind it.
     fn position_of(&self, batches: &[u8], offset: i64) -> Result<Option<usize>, SegmentError> {
-        let relative_offset = u32::try_from(offset - self.base_offset).unwrap_or(0);
-        let entry = self.last_offset_entry(|entry| entry.relative_offset <= relative_offset)?;
-        let mut position = entry.map_or(0, |entry| entry.position as usize);
+        let relative_offset = (offset - self.base_offset).clamp(0, i64::from(u32::MAX)) as u32;
+        let mut position =
+            self.indexed_position(batches, |entry| entry.relative_offset <= relative_offset)?;
         while let Some(batch) = self.batch_at(batches, position)? {
             if batch.last_offset() >= offset {
                 return Ok(Some(position));
@@ -241,8 +241,7 @@ impl Segment {
         if limit >= batches.len() {
             return Ok(batches.len());
         }
-        let entry = self.last_offset_entry(|entry| entry.position as usize <= limit)?;
-        let mut stop = entry.map_or(start, |entry| start.max(entry.position as usize));
+        let mut stop = self.indexed_position(batches, |entry| entry.position as usize <= limit)?.max(start);
         while let Some(batch) = self.batch_at(batches, stop)? {
             let first_of_all = at_least_one_batch && stop == start;
             if stop + batch.size_bytes() > limit && !first_of_all {
@@ -289,11 +288,16 @@ impl Segment {
         }
     }
 
-    fn last_offset_entry(
+    /// Where the batch of the last such entry begins; the segment's front if there is none. An index has no checksum,
+    /// so an entry that does not fit its batch is passed over.
+    fn indexed_position(
         &self,
+        batches: &[u8],
         before: impl Fn(&OffsetEntry) -> bool,
-    ) -> Result<Option<OffsetEntry>, SegmentError> {
-        self.last_entry(FileKind::OffsetIndex, SegmentIndexes::offsets, before)
+    ) -> Result<usize, SegmentError> {
+        let entry = self.last_entry(FileKind::OffsetIndex, SegmentIndexes::offsets, before)?;
+        let fitting = entry.filter(|entry| entry.fits(self.base_offset, batches));
+        Ok(fitting.map_or(0, |entry| entry.position as usize))
     }
 
     fn last_time_entry(

@@ -173,9 +173,11 @@ fn the_brokers_time_replaces_the_producers_under_log_append_time() {
 #[test]
 fn a_wrong_largest_timestamp_is_corrected() {
     let harness = Harness::new(LogConfig::default());
-    let mut lying = BytesMut::from(&batch(&[NOW_MS - 5])[..]);
-    batch::set_max_timestamp(&mut lying, NOW_MS);
-    assert_eq!(harness.append(&lying).unwrap().log_append_time_ms, None);
+    let sound = batch(&[NOW_MS - 5]);
+    let mut lying = *sound.first_chunk().unwrap();
+    let records = &sound[batch::HEADER_BYTES..];
+    batch::set_header_timestamp(&mut lying, records, TimestampType::CreateTime, NOW_MS);
+    assert_eq!(harness.append(&[&lying, records].concat()).unwrap().log_append_time_ms, None);
     let records = harness.read();
     RecordBatch::parse(&records).unwrap().0.verify_crc().unwrap();
     assert_eq!(header(&records).max_timestamp, NOW_MS - 5);

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     active_segment::Incoming,
     config::LogConfig,
+    disk_space::is_disk_full,
     leader_epochs,
-    partition_files::is_disk_full,
     producer_state::{CachedBatch, SequenceError, Verdict},
 };
 

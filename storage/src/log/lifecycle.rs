@@ -15,9 +15,10 @@ use super::{Log, LogWriter, Segments, State, TopicPartition, WakeError, Writer};
 use crate::{
     active_segment::ActiveSegment,
     config::LogConfig,
+    disk_space::is_disk_full,
     leader_epochs::LeaderEpochs,
     log::LogStopped,
-    partition_files::{Deletion, FileKind, PartitionFiles, is_disk_full},
+    partition_files::{Deletion, FileKind, PartitionFiles},
     partition_metadata,
     producer_state::ProducerStates,
     recovery::{self, Known, Listing, Recovered, RecoveryOutcome, sealed_as_listed},
@@ -113,11 +114,13 @@ impl Log {
         if self.segments.read().state != State::Ready {
             return Ok(());
         }
+        let _one_at_a_time = self.flushing.lock();
         let unsynced = match self.with_writer(LogWriter::unsynced) {
             Ok(unsynced) => unsynced.map_err(failed)?,
-            Err(WakeError::Stopped(_)) => return Ok(()),
+            Err(WakeError::Stopped(_)) => None,
             Err(WakeError::Io { source, .. }) => return Err(failed(source)),
         };
+        let Some(unsynced) = unsynced else { return Ok(()) };
         unsynced.sync().map_err(failed)?;
         // A log that was stopped meanwhile has no use for a recovery point.
         let _ = self.with_writer(|writer| writer.flushed(&unsynced));
@@ -178,6 +181,7 @@ impl Log {
             segments: RwLock::new(Segments { state: State::Dormant, log_start_offset, list: Vec::new() }),
             leader_epochs: RwLock::default(),
             writer: Mutex::new(Writer::Dormant { end_offset: log_start_offset }),
+            flushing: Mutex::default(),
             opened_ms,
         }
     }

@@ -7,10 +7,7 @@ use ottla_protocol::{
 use thiserror::Error;
 
 use super::{AppendContext, AppendError, AppendOrigin};
-use crate::config::LogConfig;
-
-/// Records in a compressed batch are looked at only where a topic demands it, and decompress at most this much.
-const MAX_DECOMPRESSED_BYTES: usize = 100 << 20;
+use crate::{config::LogConfig, segment::MAX_DECOMPRESSED_BYTES};
 
 /// Why a sound batch is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -1,6 +1,10 @@
 //! What only the append lock gives access to.
 
-use std::{fs::File, io, sync::Arc};
+use std::{
+    fs::{self, File},
+    io,
+    sync::Arc,
+};
 
 use crate::{
     active_segment::{ActiveSegment, Unsynced},
@@ -17,6 +21,8 @@ pub(super) struct LogWriter {
     recovery_point: i64,
     /// Rolled since the last flush.
     unflushed: Vec<Arc<Segment>>,
+    /// The offset of the producers' snapshot that the last flush wrote.
+    flushed_snapshot: Option<i64>,
 }
 
 /// What a flush brings to the disk, and how far the log is then safe.
@@ -33,7 +39,7 @@ impl LogWriter {
         producers: ProducerStates,
         recovery_point: i64,
     ) -> LogWriter {
-        LogWriter { files, active, producers, recovery_point, unflushed: Vec::new() }
+        LogWriter { files, active, producers, recovery_point, unflushed: Vec::new(), flushed_snapshot: None }
     }
 
     pub(super) fn end_offset(&self) -> i64 {
@@ -63,15 +69,25 @@ impl LogWriter {
         self.active.seal();
     }
 
-    pub(super) fn unsynced(&mut self) -> io::Result<UnsyncedLog> {
+    /// `None` when the last flush has left nothing to do.
+    pub(super) fn unsynced(&mut self) -> io::Result<Option<UnsyncedLog>> {
+        if self.recovery_point == self.end_offset() {
+            return Ok(None);
+        }
         self.store_producers()?;
         let active = self.active.write_indexes()?;
-        Ok(UnsyncedLog { end_offset: self.end_offset(), rolled: self.unflushed.clone(), active })
+        Ok(Some(UnsyncedLog { end_offset: self.end_offset(), rolled: self.unflushed.clone(), active }))
     }
 
     pub(super) fn flushed(&mut self, synced: &UnsyncedLog) {
         self.recovery_point = self.recovery_point.max(synced.end_offset);
         self.unflushed.drain(..synced.rolled.len());
+        if let Some(replaced) = self.flushed_snapshot.replace(synced.end_offset)
+            && !self.files.path(replaced, FileKind::Log).exists()
+        {
+            // What stays is removed at the next start.
+            let _ = fs::remove_file(self.files.path(replaced, FileKind::ProducerSnapshot));
+        }
     }
 
     fn store_producers(&self) -> io::Result<()> {

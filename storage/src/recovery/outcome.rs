@@ -35,6 +35,8 @@ pub enum TailFault {
     OffsetOrder { expected: i64, found: i64 },
     #[error("its batches end at offset {end}, the next segment begins at {next}")]
     Gap { end: i64, next: i64 },
+    #[error("everything up to offset {recorded} was recorded as safe, but is not in the file")]
+    Lost { recorded: i64 },
 }
 
 /// One sentence for the log file.

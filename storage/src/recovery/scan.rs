@@ -11,7 +11,7 @@ use ottla_protocol::batch::{BatchHeader, HEADER_BYTES, RecordBatch};
 use super::{Known, TailFault, Truncation};
 use crate::{
     active_segment::ActiveSegment,
-    index::{Entries, OffsetEntry},
+    index::Entries,
     leader_epochs::LeaderEpochs,
     map::Map,
     partition_files::{FileKind, PartitionFiles},
@@ -67,7 +67,7 @@ impl Scan<'_> {
         let believed = u32::try_from(self.known.recovery_point - base_offset).unwrap_or(0);
         let mut indexes = SegmentIndexes::load(self.files, base_offset, believed, batches.len() as u32)?;
         let mut indexed_to = indexes.offsets().last()?;
-        if !indexed_to.is_none_or(|entry| points_at_its_batch(entry, base_offset, batches)) {
+        if indexed_to.is_some_and(|entry| !entry.fits(base_offset, batches)) {
             indexes = SegmentIndexes::new();
             indexed_to = None;
         }
@@ -180,12 +180,6 @@ impl ScannedSegment {
         }
         OpenOptions::new().write(true).open(files.path(base_offset, FileKind::Log))?.set_len(end_bytes)
     }
-}
-
-/// An index has no checksum; its last entry shows whether it belongs to the log beside it.
-fn points_at_its_batch(entry: OffsetEntry, base_offset: i64, batches: &[u8]) -> bool {
-    let batch = batches.get(entry.position as usize..).map(BatchHeader::parse);
-    matches!(batch, Some(Ok(batch)) if batch.last_offset() == base_offset + i64::from(entry.relative_offset))
 }
 
 fn first_offset(batches: &[u8], position: u32, base_offset: i64) -> u32 {
