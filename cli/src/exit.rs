@@ -11,7 +11,6 @@ use ottla_client::producer::ProducerError;
 use ottla_client::{ConnectError, KafkaError, Leaderless, RequestError};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::batch::BatchError;
-use ottla_storage::CloseError;
 
 /// Shown below `ottla --help`.
 pub(crate) const HELP: &str = "\
@@ -33,8 +32,8 @@ Exit codes:
 /// Why a command did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    #[error("{0}; is it running? `ottla` starts one")]
-    Connect(#[from] ConnectError),
+    #[error("{0}; `ottla` starts one")]
+    Connect(ConnectError),
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error(transparent)]
@@ -58,8 +57,6 @@ pub(crate) enum Failure {
     #[error(transparent)]
     Start(#[from] StartError),
     #[error(transparent)]
-    Stop(#[from] CloseError),
-    #[error(transparent)]
     Address(#[from] InvalidAddress),
     #[error("{place}: {error}")]
     Setting { place: String, error: InvalidValue },
@@ -75,6 +72,15 @@ pub(crate) enum Failure {
     Handed(u8),
     #[error("{0}")]
     Interrupted(&'static str),
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Failure {
+        match error {
+            ConnectError::Address(error) => Failure::Usage(error.to_string()),
+            error => Failure::Connect(error),
+        }
+    }
 }
 
 impl Failure {
@@ -97,8 +103,8 @@ impl Failure {
             Failure::Producer(ProducerError::NoSuchPartition { .. }) | Failure::NotFound(_) => 4,
             Failure::Refused { error, .. } => code_of_kafka(error.code),
             Failure::Start(StartError::Bind(BindError::InUse { .. })) => 6,
-            Failure::Start(StartError::DataDir { .. }) => 7,
-            Failure::Setting { .. } => 8,
+            Failure::Start(StartError::DataDir(_) | StartError::Temporary(_)) => 7,
+            Failure::Setting { .. } | Failure::Start(StartError::AdvertisedCount { .. }) => 8,
             Failure::NoStream => 9,
             Failure::Interrupted(_) => 130,
             _ => 1,

@@ -73,7 +73,7 @@ impl Serve {
         let reason = shutdown.await;
         tracing::info!("{reason}: shutting down");
         tokio::select! {
-            closed = broker.shutdown() => Ok(closed?),
+            () = broker.shutdown() => Ok(()),
             () = shutdown::interrupted_again() => Err(Failure::Interrupted("interrupted while shutting down")),
         }
     }
