@@ -1,6 +1,6 @@
 //! The broker under test.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ottla_broker::listener::ListenAddress;
@@ -49,21 +49,12 @@ impl Server {
     pub async fn restart(&mut self) {
         match &mut self.broker {
             Under::Ottla { broker, address } => {
-                let broker = broker.take().expect("it runs between restarts");
-                broker.shutdown().await.expect("it stops cleanly");
+                broker.take().expect("it runs between restarts").shutdown().await;
                 self.broker = ottla(address.clone(), self.dir.path()).await;
             }
             Under::Kafka(kafka) => kafka.restart().await,
             Under::External(address) => console::say(&format!("{address} is not ours: not restarted")),
         }
-    }
-
-    /// Stops it. Its log directory, where Ottla was tested.
-    pub async fn stop(&mut self) -> Option<PathBuf> {
-        let Under::Ottla { broker, .. } = &mut self.broker else { return None };
-        let broker = broker.take().expect("it runs until it is stopped");
-        broker.shutdown().await.expect("it stops cleanly");
-        Some(self.dir.path().join("data"))
     }
 
     /// Where programs under test may leave their logs.
