@@ -8,6 +8,7 @@ import json
 import os
 import sys
 
+from pyspark.errors.exceptions.captured import StreamingQueryException
 from pyspark.sql import SparkSession
 
 bootstrap_servers, topic, *checkpoints = sys.argv[1:]
@@ -26,17 +27,24 @@ spark.readStream.format("kafka").options(**{
     "startingOffsets": "earliest",
 }).load().createOrReplaceTempView("topic")
 
-for checkpoint in checkpoints:
+
+def stream(checkpoint):
     def show(rows, batch):
         collected = [list(row) for row in rows.collect()]
         print(json.dumps({"checkpoint": checkpoint, "batch": batch, "rows": collected}), flush=True)
 
-    query = (
-        spark.sql("SELECT partition, offset, CAST(value AS STRING) FROM topic")
-        .writeStream.foreachBatch(show)
-        .option("checkpointLocation", checkpoint)
-        .trigger(availableNow=True)
-        .start()
-    )
-    query.awaitTermination()
+    spark.sql("SELECT partition, offset, CAST(value AS STRING) FROM topic").writeStream.foreachBatch(show).option(
+        "checkpointLocation", checkpoint
+    ).trigger(availableNow=True).start().awaitTermination()
+
+
+for checkpoint in checkpoints:
+    try:
+        stream(checkpoint)
+    except StreamingQueryException as error:
+        # Spark 4.1.1 fails when it reports the progress of a batch that it has run again and committed, be the
+        # checkpoint its own or not: the Kafka source's metrics miss the latest offsets. The next start goes on.
+        if "IterableOps.map" not in str(error):
+            raise
+        stream(checkpoint)
 spark.stop()

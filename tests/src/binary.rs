@@ -26,14 +26,16 @@ pub async fn ottla() -> PathBuf {
 /// The streaming engine. One that is there is taken as it is, for building it takes minutes.
 pub async fn ottla_stream() -> PathBuf {
     static FOUND: OnceCell<PathBuf> = OnceCell::const_new();
-    let find = async || match std::env::var_os(OTTLA_STREAM_BIN) {
-        Some(path) => path.into(),
-        None if in_target("ottla-stream").exists() => in_target("ottla-stream"),
-        None => build("ottla-stream").await,
+    let find = async || {
+        let path = match std::env::var_os(OTTLA_STREAM_BIN) {
+            Some(path) => path.into(),
+            None if in_target("ottla-stream").exists() => in_target("ottla-stream"),
+            None => build("ottla-stream").await,
+        };
+        console::say(&format!("streaming with {}", path.display()));
+        path
     };
-    let path = FOUND.get_or_init(find).await;
-    console::say(&format!("streaming with {}", path.display()));
-    path.clone()
+    FOUND.get_or_init(find).await.clone()
 }
 
 async fn build(package: &str) -> PathBuf {
