@@ -149,12 +149,9 @@ impl ActiveSegment {
 
     /// Writes the indexes with their last entries. May be repeated.
     pub(crate) fn finish_indexes(&mut self) -> io::Result<()> {
-        let has_batches = self.segment.end().position > 0;
         match self.segment.indexes_mut() {
-            Some(mut indexes) if has_batches => {
-                indexes.finish(&self.files, self.segment.base_offset()).map(|_| ())
-            }
-            _ => Ok(()),
+            Some(mut indexes) => indexes.finish(&self.files, self.segment.base_offset()).map(|_| ()),
+            None => Ok(()),
         }
     }
 

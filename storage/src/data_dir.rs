@@ -182,7 +182,7 @@ impl DataDir {
         let path = self.log_path(&topic_partition);
         if !path.exists() {
             let log = Log::create(path, topic_partition, topic_id, config, now_ms)?;
-            return Ok((log, RecoveryOutcome { end_offset: 0, scanned_bytes: 0, truncation: None }));
+            return Ok((log, RecoveryOutcome::untouched(0)));
         }
         let start = match self.left.recovery_points.get(&topic_partition) {
             Some(&end_offset) if self.left.clean => LogStart::Clean { end_offset },

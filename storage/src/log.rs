@@ -14,7 +14,7 @@ use std::{
 };
 
 pub use append::{AppendContext, AppendError, AppendOrigin, AppendOutcome};
-pub use lifecycle::{CloseOutcome, FlushError, LogStart, OpenError};
+pub use lifecycle::{CloseOutcome, DeleteError, FlushError, LogStart, OpenError};
 use parking_lot::{Mutex, RwLock};
 pub use read::{ReadError, ReadOutcome};
 use thiserror::Error;

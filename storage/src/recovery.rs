@@ -68,69 +68,86 @@ impl Listing {
     }
 }
 
+impl Recovered {
+    /// Of a log that begins with `active`.
+    pub(crate) fn empty(active: ActiveSegment) -> Recovered {
+        Recovered {
+            sealed: Vec::new(),
+            outcome: RecoveryOutcome::untouched(active.segment().next_offset()),
+            active,
+            producers: ProducerStates::default(),
+            leader_epochs: LeaderEpochs::default(),
+        }
+    }
+}
+
 /// Reads what has to be read, cuts what is not sound, and removes what lies behind the cut.
 pub(crate) fn recover(files: &Arc<PartitionFiles>, listing: &Listing, known: Known) -> io::Result<Recovered> {
+    let epochs_path = files.dir().join(leader_epochs::FILE_NAME);
+    let stored_epochs = LeaderEpochs::load(&epochs_path)?;
     let (producers, replay_from) = newest_snapshot(files, listing, known)?;
-    let mut scan = Scan {
-        files,
-        known,
-        replay_from,
-        producers,
-        leader_epochs: LeaderEpochs::load(&files.dir().join(leader_epochs::FILE_NAME))?,
-        scanned_bytes: 0,
-    };
-    let epochs_before = scan.leader_epochs.clone();
-    let first_scanned = known.recovery_point.min(replay_from);
-    let mut sealed = Vec::new();
-    let mut active = None;
-    let mut truncation = None;
-    for (base_offset, next_base) in listing.ranges() {
-        if next_base.is_some_and(|next| next <= first_scanned) {
-            sealed.push(believed(&mut scan, listing, base_offset, next_base)?);
-            continue;
-        }
-        let mut scanned = scan.segment(base_offset, next_base)?;
-        truncation = scanned.take_fault(files, base_offset);
-        match next_base {
-            Some(next_base) if truncation.is_none() => {
-                sealed.push(scanned.seal(files, base_offset, next_base)?);
-            }
-            _ => {
-                active = Some(scanned.resume(files, base_offset, known.now_ms)?);
-                break;
-            }
-        }
-    }
-    let active =
-        active.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the partition has no segment"))?;
+    let leader_epochs = stored_epochs.clone();
+    let mut scan = Scan { files, known, replay_from, producers, leader_epochs, scanned_bytes: 0 };
+    let (sealed, active, truncation) = read_segments(&mut scan, listing)?;
+
     let end_offset = active.segment().next_offset();
-    if end_offset < known.recovery_point && truncation.is_none() {
-        truncation = Some(lost(&active, known.recovery_point));
-    }
-    if let Some(truncation) = &mut truncation {
-        truncation.removed_segments = remove_segments_behind(files, listing, active.segment().base_offset())?;
-    }
     remove_stale_snapshots(files, listing, end_offset, replay_from)?;
-    scan.leader_epochs.truncate(end_offset);
-    if scan.leader_epochs != epochs_before {
-        scan.leader_epochs.store(&files.dir().join(leader_epochs::FILE_NAME))?;
+    if end_offset < replay_from {
+        // The snapshot knew of batches that are gone.
+        let again = Known { recovery_point: 0, clean: false, ..known };
+        let recovered = recover(files, &Listing::of(files)?, again)?;
+        return Ok(Recovered { outcome: RecoveryOutcome { truncation, ..recovered.outcome }, ..recovered });
     }
-    let Scan { producers, leader_epochs, scanned_bytes, .. } = scan;
+    let Scan { producers, mut leader_epochs, scanned_bytes, .. } = scan;
+    leader_epochs.truncate(end_offset);
+    if leader_epochs != stored_epochs {
+        leader_epochs.store(&epochs_path)?;
+    }
     let outcome = RecoveryOutcome { end_offset, scanned_bytes, truncation };
     Ok(Recovered { sealed, active, producers, leader_epochs, outcome })
 }
 
+type Segments = (Vec<Arc<Segment>>, ActiveSegment, Option<Truncation>);
+
+/// The last segment, or the first with a fault, is the one to go on with.
+fn read_segments(scan: &mut Scan<'_>, listing: &Listing) -> io::Result<Segments> {
+    let mut sealed = Vec::new();
+    let first_scanned = scan.known.recovery_point.min(scan.replay_from);
+    for (base_offset, next_base) in listing.ranges() {
+        if let Some(next_base) = next_base
+            && next_base <= first_scanned
+        {
+            sealed.push(believed(scan, listing, base_offset, next_base)?);
+            continue;
+        }
+        let mut scanned = scan.segment(base_offset, next_base)?;
+        let fault = scanned.take_fault(scan.files, base_offset);
+        match next_base {
+            Some(next_base) if fault.is_none() => {
+                sealed.push(scanned.seal(scan.files, base_offset, next_base)?);
+            }
+            _ => {
+                let active = scanned.resume(scan.files, base_offset, scan.known.now_ms)?;
+                let removed_segments = remove_segments_behind(scan.files, listing, base_offset)?;
+                let fault = fault.or_else(|| lost(&active, scan.known.recovery_point));
+                return Ok((sealed, active, fault.map(|fault| Truncation { removed_segments, ..fault })));
+            }
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::NotFound, "the partition has no segment"))
+}
+
 /// What was believed and is not there, as after a power cut or when somebody cut the file.
-fn lost(active: &ActiveSegment, recorded: i64) -> Truncation {
+fn lost(active: &ActiveSegment, recorded: i64) -> Option<Truncation> {
     let segment = active.segment();
-    Truncation {
+    (segment.next_offset() < recorded).then(|| Truncation {
         offset: segment.next_offset(),
         path: segment.path(),
         position: u64::from(segment.end().position),
         cut_bytes: 0,
         removed_segments: 0,
         reason: TailFault::Lost { recorded },
-    }
+    })
 }
 
 /// A segment below everything that has to be looked at. One without an index gets it again; after a kill its file may
@@ -139,9 +156,8 @@ fn believed(
     scan: &mut Scan<'_>,
     listing: &Listing,
     base_offset: i64,
-    next_base: Option<i64>,
+    next_base: i64,
 ) -> io::Result<Arc<Segment>> {
-    let next_base = next_base.unwrap_or(base_offset);
     if !scan.known.clean || !listing.indexed.contains(&base_offset) {
         return scan.segment(base_offset, Some(next_base))?.seal(scan.files, base_offset, next_base);
     }

@@ -318,6 +318,11 @@ impl Segment {
             Indexes::OnDisk => IndexOnDisk::open(&self.files.path(self.base_offset, kind))
                 .and_then(|index| index.last_where(before)),
         };
-        found.map_err(|source| SegmentError::Io { path: self.files.path(self.base_offset, kind), source })
+        match found {
+            // The segment is then searched from its front.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            found => found
+                .map_err(|source| SegmentError::Io { path: self.files.path(self.base_offset, kind), source }),
+        }
     }
 }

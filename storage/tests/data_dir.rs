@@ -229,3 +229,24 @@ fn a_log_whose_directory_was_never_made_is_made() {
     let (log, _) = reopen(&data_dir);
     assert_eq!(append(&log), 0);
 }
+
+#[test]
+fn a_thousand_partitions_are_cheap() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let logs: Vec<Log> = (0..1000)
+        .map(|partition| {
+            let topic_partition = TopicPartition { topic: "t".to_owned(), partition };
+            data_dir.create_log(topic_partition, TOPIC_ID, LogConfig::default(), 0).unwrap()
+        })
+        .collect();
+    logs.iter().for_each(|log| assert_eq!(append(log), 0));
+    let files = logs.iter().flat_map(|log| fs::read_dir(log.dir()).unwrap());
+    let bytes: u64 = files.map(|file| file.unwrap().metadata().unwrap().len()).sum();
+    assert!(bytes <= 1000 * (17 << 10), "{bytes} bytes on the disk");
+    #[cfg(target_os = "linux")]
+    {
+        let open_files = fs::read_dir("/proc/self/fd").unwrap().count();
+        assert!(open_files < 100, "{open_files} open files");
+    }
+}

@@ -16,11 +16,9 @@ use crate::{
     active_segment::ActiveSegment,
     config::LogConfig,
     disk_space::is_disk_full,
-    leader_epochs::LeaderEpochs,
     log::LogStopped,
     partition_files::{Deletion, FileKind, PartitionFiles},
     partition_metadata,
-    producer_state::ProducerStates,
     recovery::{self, Known, Listing, Recovered, RecoveryOutcome, sealed_as_listed},
 };
 
@@ -55,6 +53,14 @@ pub struct FlushError {
     pub source: io::Error,
 }
 
+/// Why a deleted log's files are still there.
+#[derive(Debug, Error)]
+#[error("cannot remove {}: {source}; the next start sets it aside", dir.display())]
+pub struct DeleteError {
+    pub dir: PathBuf,
+    pub source: io::Error,
+}
+
 /// How a closed log is found again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseOutcome {
@@ -83,10 +89,7 @@ impl Log {
             .and_then(|()| ActiveSegment::create(&files, 0, now_ms))
             .map_err(|source| OpenError::from_io(files.dir(), source))?;
         let log = Log::dormant(files, topic_partition, config, 0, now_ms);
-        let outcome = RecoveryOutcome { end_offset: 0, scanned_bytes: 0, truncation: None };
-        let (producers, leader_epochs) = (ProducerStates::default(), LeaderEpochs::default());
-        let recovered = Recovered { sealed: Vec::new(), active, producers, leader_epochs, outcome };
-        let writer = log.install(recovered, 0);
+        let writer = log.install(Recovered::empty(active), 0);
         *log.writer.lock() = Writer::Ready(writer);
         Ok(log)
     }
@@ -155,9 +158,9 @@ impl Log {
     }
 
     /// Refuses everything from here on, and removes the directory as soon as nobody reads it.
-    pub fn delete(&self) -> Result<Deletion, FlushError> {
+    pub fn delete(&self) -> Result<Deletion, DeleteError> {
         self.stop(&mut self.writer.lock(), LogStopped::Deleted);
-        self.files.delete().map_err(|source| FlushError { dir: self.dir().to_owned(), source })
+        self.files.delete().map_err(|source| DeleteError { dir: self.dir().to_owned(), source })
     }
 
     fn stop(&self, writer: &mut Writer, reason: LogStopped) {
@@ -221,7 +224,7 @@ impl Log {
         segments.log_start_offset = segments.log_start_offset.max(first_base(listing)).min(end_offset);
         segments.list = list;
         *self.writer.lock() = Writer::Dormant { end_offset };
-        Ok(RecoveryOutcome { end_offset, scanned_bytes: 0, truncation: None })
+        Ok(RecoveryOutcome::untouched(end_offset))
     }
 
     pub(super) fn install(&self, recovered: Recovered, recovery_point: i64) -> Box<LogWriter> {

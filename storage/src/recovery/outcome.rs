@@ -13,6 +13,13 @@ pub struct RecoveryOutcome {
     pub truncation: Option<Truncation>,
 }
 
+impl RecoveryOutcome {
+    /// Nothing was read, nothing cut.
+    pub(crate) fn untouched(end_offset: i64) -> RecoveryOutcome {
+        RecoveryOutcome { end_offset, scanned_bytes: 0, truncation: None }
+    }
+}
+
 /// What was cut off a log because it was not sound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Truncation {
