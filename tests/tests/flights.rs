@@ -25,8 +25,7 @@ async fn flights_of_2013() {
     tools.tool(Tool::ConsoleProducer, &format!("--topic {TOPIC}")).await.input(flights.clone()).run().await;
 
     let raw = streaming::available_now(RAW, &servers, &server.logs().join("raw"), &[]).await;
-    let mut streamed: Vec<&str> =
-        raw.rows.iter().map(|row| row["flight"].as_str().expect("a text")).collect();
+    let mut streamed: Vec<&str> = raw.texts("flight");
     let mut expected: Vec<&str> = flights.lines().collect();
     streamed.sort_unstable();
     expected.sort_unstable();
