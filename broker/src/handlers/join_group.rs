@@ -62,10 +62,9 @@ fn event(mut request: JoinGroupRequest, ticket: Ticket, context: &RequestContext
     }
 }
 
-/// Up to v6 there is a protocol name even where there is none.
+/// "No protocol" is null; up to v6, which have no null here, it is empty.
 fn answerable(mut response: JoinGroupResponse, api_version: i16) -> JoinGroupResponse {
-    if api_version < 7 {
-        response.protocol_name.get_or_insert_default();
-    }
+    let name = response.protocol_name.take().filter(|name| !name.is_empty());
+    response.protocol_name = if api_version < 7 { Some(name.unwrap_or_default()) } else { name };
     response
 }
