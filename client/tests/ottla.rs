@@ -26,6 +26,8 @@ against_ottla! {
     what_is_not_there_is_named,
     a_corrupt_batch_is_refused,
     a_topic_made_anew_is_found_again,
+    committed_offsets_are_kept_by_group,
+    members_share_the_partitions_of_their_group,
     the_producer_keeps_keys_together_and_in_order,
     the_cluster_describes_itself,
 }

@@ -5,20 +5,26 @@
 //! runners end threads all the time. Windows knows no parents; there, stdin is a pipe whose other end the parent
 //! holds, and which closes with it however it dies.
 
+use std::future::Future;
+
+/// Looks at once who the parent is; the future ends with it.
 #[cfg(unix)]
-pub(super) async fn gone() {
+pub(super) fn gone() -> impl Future<Output = ()> {
     use std::os::unix::process::parent_id;
     use std::time::Duration;
 
     let parent = parent_id();
-    let mut interval = tokio::time::interval(Duration::from_millis(250));
-    while parent_id() == parent {
-        interval.tick().await;
+    async move {
+        let mut interval = tokio::time::interval(Duration::from_millis(250));
+        while parent_id() == parent {
+            interval.tick().await;
+        }
     }
 }
 
+/// Watches stdin from now on; the future ends with it.
 #[cfg(windows)]
-pub(super) async fn gone() {
+pub(super) fn gone() -> impl Future<Output = ()> {
     use std::io::Read;
 
     let (closed, is_closed) = tokio::sync::oneshot::channel();
@@ -28,5 +34,7 @@ pub(super) async fn gone() {
         while matches!(std::io::stdin().read(&mut ignored), Ok(1..)) {}
         let _ = closed.send(());
     });
-    let _ = is_closed.await;
+    async {
+        let _ = is_closed.await;
+    }
 }

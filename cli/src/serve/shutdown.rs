@@ -8,11 +8,12 @@ use super::parent;
 /// Installs the signal handlers; the future that it returns ends with the reason to shut down.
 pub(super) fn requested(exit_with_parent: bool) -> io::Result<impl Future<Output = &'static str>> {
     let signal = signals::any()?;
+    let parent_gone = exit_with_parent.then(parent::gone);
     Ok(async move {
         let parent_gone = async {
-            match exit_with_parent {
-                true => parent::gone().await,
-                false => std::future::pending().await,
+            match parent_gone {
+                Some(parent_gone) => parent_gone.await,
+                None => std::future::pending().await,
             }
         };
         tokio::select! {

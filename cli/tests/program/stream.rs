@@ -1,0 +1,45 @@
+//! `ottla stream`
+
+use std::path::PathBuf;
+
+use crate::run::Ran;
+
+/// A copy of the program where `ottla-stream` is neither beside it nor in a target folder.
+fn lonely(dir: &tempfile::TempDir) -> PathBuf {
+    let folder = dir.path().join("some").join("bin");
+    std::fs::create_dir_all(&folder).unwrap();
+    let program = folder.join("ottla").with_extension(std::env::consts::EXE_EXTENSION);
+    std::fs::copy(env!("CARGO_BIN_EXE_ottla"), &program).unwrap();
+    program
+}
+
+fn run_in(dir: &tempfile::TempDir, program: &PathBuf) -> Ran {
+    let mut command = std::process::Command::new(program);
+    let command = command
+        .args(["stream", "sql", "SELECT 1", "--help"])
+        .current_dir(dir.path())
+        .env("PATH", "/usr/bin:/bin");
+    command.output().unwrap().into()
+}
+
+#[test]
+fn an_engine_that_has_not_been_built_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = lonely(&dir);
+    let error = run_in(&dir, &program).fails_with(9);
+    assert!(error.contains("cargo build --release -p ottla-stream"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn the_engine_beside_it_gets_all_arguments() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let program = lonely(&dir);
+    let engine = program.with_file_name("ottla-stream");
+    std::fs::write(&engine, "#!/bin/sh\nprintf '%s|' \"$@\"\nexit 7\n").unwrap();
+    std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = run_in(&dir, &program);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), "sql|SELECT 1|--help|"));
+}
