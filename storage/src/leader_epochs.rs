@@ -52,12 +52,15 @@ impl LeaderEpochs {
         self.entries.iter().rev().find(|entry| entry.start_offset <= offset).map(|entry| entry.epoch)
     }
 
-    /// The end of the largest epoch not above `epoch`: where the next began, or the log end. `None` when the log
-    /// knows no such epoch.
+    /// Where the largest epoch not above `epoch` ended: where the next began, or for the latest the log end. An epoch
+    /// before the first ended where that begins. `None` for an epoch that the log has not come to.
     pub(crate) fn end_of(&self, epoch: i32, log_end_offset: i64) -> Option<EpochEnd> {
+        if self.latest() == Some(epoch) {
+            return Some(EpochEnd { leader_epoch: epoch, end_offset: log_end_offset });
+        }
         let behind = self.entries.partition_point(|entry| entry.epoch <= epoch);
-        let leader_epoch = self.entries.get(behind.checked_sub(1)?)?.epoch;
-        let end_offset = self.entries.get(behind).map_or(log_end_offset, |next| next.start_offset);
+        let end_offset = self.entries.get(behind)?.start_offset;
+        let leader_epoch = behind.checked_sub(1).map_or(epoch, |floor| self.entries[floor].epoch);
         Some(EpochEnd { leader_epoch, end_offset })
     }
 
@@ -95,7 +98,8 @@ mod tests {
         let epochs = epochs();
         assert_eq!(epochs.end_of(0, 30), Some(EpochEnd { leader_epoch: 0, end_offset: 10 }));
         assert_eq!(epochs.end_of(2, 30), Some(EpochEnd { leader_epoch: 0, end_offset: 10 }));
-        assert_eq!(epochs.end_of(9, 30), Some(EpochEnd { leader_epoch: 3, end_offset: 30 }));
+        assert_eq!(epochs.end_of(3, 30), Some(EpochEnd { leader_epoch: 3, end_offset: 30 }));
+        assert_eq!(epochs.end_of(9, 30), None);
         assert_eq!(LeaderEpochs::default().end_of(0, 0), None);
     }
 
