@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::config::{Config, DataPlace};
 use crate::groups::offsets_log::LoadGroupsError;
+use crate::housekeeping;
 use crate::listener::{BindError, Endpoint, Listener};
 use crate::server::Server;
 use crate::state::BrokerState;
@@ -32,6 +33,8 @@ pub struct Broker {
 pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
+    #[error("no listeners: give at least one address to listen on, as localhost:9092")]
+    NoListener,
     #[error("{advertised} advertised.listeners for {listeners} listeners: give one for each, or none")]
     AdvertisedCount { listeners: usize, advertised: usize },
     #[error("cannot make a temporary directory: {0}")]
@@ -56,6 +59,7 @@ impl Broker {
         let topics = Topics::open(data_dir, &config.settings, config.clock.clone())?;
         let state = Arc::new(BrokerState::new(config, topics)?);
         let mut tasks = JoinSet::new();
+        tasks.spawn(housekeeping::run(state.clone()));
         let mut advertised = Vec::new();
         for listener in listeners {
             for socket in listener.sockets {
@@ -116,6 +120,9 @@ async fn bind(config: &Config) -> Result<Vec<Listener>, StartError> {
     let (listeners, advertised) = (&config.settings.listeners, &config.settings.advertised_listeners);
     if !advertised.is_empty() && advertised.len() != listeners.len() {
         return Err(StartError::AdvertisedCount { listeners: listeners.len(), advertised: advertised.len() });
+    }
+    if listeners.is_empty() {
+        return Err(StartError::NoListener);
     }
     let mut bound = Vec::with_capacity(listeners.len());
     for (at, address) in listeners.iter().enumerate() {

@@ -99,7 +99,7 @@ impl Connection {
             self.start_requests()?;
             match self.next_event().await? {
                 Event::Replied(Reply::Response(mut response)) => {
-                    self.stream.write_all_buf(&mut response).await?
+                    self.stream.write_all_buf(&mut response).await?;
                 }
                 Event::Replied(Reply::Nothing) => {}
                 Event::Readable => match self.read()? {

@@ -19,6 +19,7 @@ mod fetch_sessions;
 mod fetch_wait;
 mod groups;
 mod handlers;
+mod housekeeping;
 pub mod listener;
 mod partition;
 mod routes;

@@ -11,7 +11,7 @@ use ottla_protocol::messages::{
     DescribeLogDirsRequest, DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest,
     HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
     LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
-    OffsetDeleteRequest, OffsetFetchRequest, ProduceRequest, SyncGroupRequest,
+    OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest,
 };
 use ottla_protocol::{
     DecodeError, EncodeError, Encoded, RequestHeader, VersionRange, decode_body, encode_response,
@@ -40,6 +40,7 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::to::<CreateTopicsRequest>(),
     Route::to::<DeleteTopicsRequest>(),
     Route::to::<InitProducerIdRequest>(),
+    Route::to::<OffsetForLeaderEpochRequest>(),
     Route::to::<DescribeConfigsRequest>(),
     Route::to::<DescribeLogDirsRequest>(),
     Route::to::<CreatePartitionsRequest>(),

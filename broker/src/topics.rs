@@ -59,7 +59,14 @@ pub(crate) struct Topics {
     store: TopicStore,
     catalog: RwLock<Catalog>,
     /// Held while topics change, which writes to disk; readers look into the catalog meanwhile.
-    changing: Mutex<()>,
+    changing: Mutex<Lifecycle>,
+}
+
+/// Whether the directory is still this broker's to write to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lifecycle {
+    Open,
+    Closed,
 }
 
 impl Topics {
@@ -75,7 +82,7 @@ impl Topics {
             default_partitions: settings.num_partitions,
             store: TopicStore::new(data_dir, clock),
             catalog: RwLock::default(),
-            changing: Mutex::new(()),
+            changing: Mutex::new(Lifecycle::Open),
         };
         for (name, topic) in metadata.topics() {
             let settings = topics.resolve_known(name, &topic.configs);
@@ -173,6 +180,7 @@ impl Topics {
             overrides,
         });
         self.catalog.write().put(topic.clone());
+        tracing::info!(topic = &**topic.name, partitions = topic.partitions.len(), "created");
         Ok(topic)
     }
 
@@ -188,6 +196,7 @@ impl Topics {
         self.store.remove_topic(topic.id)?;
         self.catalog.write().remove(&topic);
         topic.partitions.iter().for_each(|partition| partition.delete());
+        tracing::info!(topic = &**topic.name, "deleted");
         Ok(())
     }
 
@@ -226,11 +235,34 @@ impl Topics {
         Ok(self.store.new_producer_id()?)
     }
 
+    /// Brings logs that have grown to the disk, and notes how far.
+    pub(crate) fn flush(&self) -> Result<(), CloseError> {
+        let partitions = self.partitions();
+        let mut grown =
+            partitions.iter().filter(|partition| partition.log.recovery_point() < partition.end_offset());
+        let Some(first) = grown.next() else { return Ok(()) };
+        for partition in std::iter::once(first).chain(grown) {
+            partition.log.flush()?;
+        }
+        let changing = self.changing.lock();
+        if *changing == Lifecycle::Open { Ok(self.store.write_checkpoints(&partitions)?) } else { Ok(()) }
+    }
+
+    /// Forgets the sequence numbers of producers that have written nothing for so long.
+    pub(crate) fn expire_producers(&self, expiration_ms: i64) {
+        let now_ms = self.store.clock.now_ms();
+        self.partitions().iter().for_each(|partition| partition.log.expire_producers(now_ms, expiration_ms));
+    }
+
     /// Ends every log, so that the next start has nothing to recover.
     pub(crate) fn close(&self) -> Result<(), CloseError> {
-        let _changing = self.changing.lock();
-        let partitions: Vec<_> = self.all().iter().flat_map(|topic| topic.partitions.clone()).collect();
-        self.store.close(&partitions)
+        let mut changing = self.changing.lock();
+        *changing = Lifecycle::Closed;
+        self.store.close(&self.partitions())
+    }
+
+    fn partitions(&self) -> Vec<Arc<Partition>> {
+        self.catalog.read().by_name.values().flat_map(|topic| topic.partitions.iter().cloned()).collect()
     }
 
     /// As [`Topics::resolve`], for a directory that a Kafka may have written: what is not known here is passed over.

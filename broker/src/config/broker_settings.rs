@@ -1,7 +1,7 @@
 //! The properties of the broker. Names, types and defaults are Kafka's; a comment says where a default is not.
 
 use crate::config::table::{any, only, settings};
-use crate::config::value::{CleanupPolicy, MessageTimestampType};
+use crate::config::value::{CleanupPolicy, CompressionType, MessageTimestampType};
 use crate::listener::ListenAddress;
 
 settings! {
@@ -72,6 +72,8 @@ settings! {
         "After how many records a partition is forced to disk; 1 is before every acknowledgement.";
     log_flush_interval_ms: Option<i64> = None, "log.flush.interval.ms", any(),
         "How long a record may lie in the page cache before it is forced to disk.";
+    log_flush_offset_checkpoint_interval_ms: i32 = 60_000, "log.flush.offset.checkpoint.interval.ms", AT_LEAST_ONE,
+        "How often logs that have grown are forced to disk and their recovery points written: after a kill, at most what came since is checked.";
     log_preallocate: bool = true, "log.preallocate", any(),
         "Whether segment files are allocated in advance. Always so here, because they are mapped; Kafka's default is false.";
     log_message_timestamp_type: MessageTimestampType = MessageTimestampType::CreateTime, "log.message.timestamp.type", any(),
@@ -80,7 +82,7 @@ settings! {
         "How far a record's timestamp may lie before the broker's clock.";
     log_message_timestamp_after_max_ms: i64 = 3_600_000, "log.message.timestamp.after.max.ms", only(|ms| *ms >= 0, "at least 0"),
         "How far a record's timestamp may lie after the broker's clock.";
-    compression_type: String = "producer".to_owned(), "compression.type", only(is_compression_type, "producer, uncompressed, gzip, snappy, lz4 or zstd"),
+    compression_type: CompressionType = CompressionType::Producer, "compression.type", any(),
         "The codec of stored batches; producer keeps what was sent.";
     min_insync_replicas: i32 = 1, "min.insync.replicas", AT_LEAST_ONE,
         "How many replicas must hold a record before acks=all is answered; one broker holds one.";
@@ -112,7 +114,3 @@ settings! {
 
 const AT_LEAST_ONE: crate::config::table::Allowed<i32> = only(|value| *value >= 1, "at least 1");
 const NOT_NEGATIVE: crate::config::table::Allowed<i32> = only(|value| *value >= 0, "at least 0");
-
-pub(super) fn is_compression_type(name: &String) -> bool {
-    ["producer", "uncompressed", "gzip", "snappy", "lz4", "zstd"].contains(&name.as_str())
-}

@@ -124,8 +124,12 @@ impl Config {
 
     /// Sets one property by Kafka's name. A name that changes nothing is a warning, a wrong value is an error.
     pub fn set(&mut self, name: &str, value: &str) -> Result<Option<ConfigWarning>, InvalidValue> {
-        // Kafka's log.dir is log.dirs for one directory.
-        let name = if name == "log.dir" { "log.dirs" } else { name };
+        let name = match name {
+            // Kafka's older names for the same.
+            "log.dir" => "log.dirs",
+            "broker.id" => "node.id",
+            name => name,
+        };
         if let Some(setting) = BROKER_SETTINGS.iter().find(|setting| setting.name == name) {
             setting.set(&mut self.settings, value)?;
             self.explicit.insert(setting.name);

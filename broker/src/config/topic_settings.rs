@@ -3,9 +3,9 @@
 use ottla_protocol::batch::TimestampType;
 use ottla_storage::LogConfig;
 
-use crate::config::broker_settings::{BrokerSettings, is_compression_type};
+use crate::config::broker_settings::BrokerSettings;
 use crate::config::table::{any, only, settings};
-use crate::config::value::{CleanupPolicy, MessageTimestampType};
+use crate::config::value::{CleanupPolicy, CompressionType, MessageTimestampType};
 
 settings! {
     /// What a topic's own configuration and the broker's defaults come to.
@@ -15,7 +15,7 @@ settings! {
 
     cleanup_policy: CleanupPolicy = CleanupPolicy { delete: true, compact: false }, "cleanup.policy", any(),
         "What becomes of old segments: delete, compact, or both.";
-    compression_type: String = "producer".to_owned(), "compression.type", only(is_compression_type, "producer, uncompressed, gzip, snappy, lz4 or zstd"),
+    compression_type: CompressionType = CompressionType::Producer, "compression.type", any(),
         "The codec of stored batches; producer keeps what was sent.";
     compression_gzip_level: i32 = -1, "compression.gzip.level", only(|level| *level == -1 || (1..=9).contains(level), "1 to 9, or -1"),
         "The level of gzip; without effect, batches are stored as they come.";
@@ -91,7 +91,7 @@ impl TopicSettings {
     pub fn from_broker(broker: &BrokerSettings) -> TopicSettings {
         TopicSettings {
             cleanup_policy: broker.log_cleanup_policy,
-            compression_type: broker.compression_type.clone(),
+            compression_type: broker.compression_type,
             delete_retention_ms: broker.log_cleaner_delete_retention_ms,
             file_delete_delay_ms: broker.log_segment_delete_delay_ms,
             flush_messages: broker.log_flush_interval_messages,

@@ -159,6 +159,43 @@ impl ConfigValue for MessageTimestampType {
     }
 }
 
+/// The codec of a topic's stored batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompressionType {
+    /// That of whoever sent them.
+    Producer,
+    Uncompressed,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
+const COMPRESSION_TYPES: [(CompressionType, &str); 6] = [
+    (CompressionType::Producer, "producer"),
+    (CompressionType::Uncompressed, "uncompressed"),
+    (CompressionType::Gzip, "gzip"),
+    (CompressionType::Snappy, "snappy"),
+    (CompressionType::Lz4, "lz4"),
+    (CompressionType::Zstd, "zstd"),
+];
+
+impl ConfigValue for CompressionType {
+    const TYPE: ConfigType = ConfigType::String;
+    const EXPECTED: &'static str = "producer, uncompressed, gzip, snappy, lz4 or zstd";
+
+    fn parse(text: &str) -> Option<Self> {
+        COMPRESSION_TYPES.iter().find(|(_, name)| *name == text).map(|(compression, _)| *compression)
+    }
+
+    fn to_text(&self) -> Option<String> {
+        COMPRESSION_TYPES
+            .iter()
+            .find(|(compression, _)| compression == self)
+            .map(|(_, name)| (*name).to_owned())
+    }
+}
+
 /// What becomes of old records: `delete`, `compact`, or both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CleanupPolicy {

@@ -187,7 +187,7 @@ fn by_topic(found: Vec<Found>, read_committed: bool) -> Vec<FetchableTopicRespon
         let topic = found.key.topic.clone();
         match topics.last_mut() {
             Some((last, partitions)) if *last == topic => {
-                partitions.push(found.into_response(read_committed))
+                partitions.push(found.into_response(read_committed));
             }
             _ => topics.push((topic, vec![found.into_response(read_committed)])),
         }

@@ -18,7 +18,7 @@ use crate::topics::TopicWriteError;
 /// The data directory, as topics use it.
 pub(super) struct TopicStore {
     pub(super) data_dir: DataDir,
-    clock: Clock,
+    pub(super) clock: Clock,
     /// Ids that are ours to give.
     producer_ids: Mutex<Range<i64>>,
 }
@@ -135,13 +135,20 @@ impl TopicStore {
 
     /// Closes the logs, so that the next start has nothing to recover.
     pub(super) fn close(&self, partitions: &[Arc<Partition>]) -> Result<(), CloseError> {
-        let logs: Vec<_> = partitions.iter().map(|partition| partition.log.clone()).collect();
-        self.data_dir.close(&logs)
+        self.data_dir.close(&logs(partitions))
+    }
+
+    pub(super) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), DataDirError> {
+        self.data_dir.write_checkpoints(&logs(partitions))
     }
 
     fn commit(&self, records: &[MetadataRecord]) -> Result<(), DataDirError> {
         self.data_dir.commit(records, self.clock.now_ms()).map(drop)
     }
+}
+
+fn logs(partitions: &[Arc<Partition>]) -> Vec<Arc<Log>> {
+    partitions.iter().map(|partition| partition.log.clone()).collect()
 }
 
 fn undo(made: &[Arc<Partition>]) {

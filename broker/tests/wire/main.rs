@@ -14,4 +14,5 @@ mod offsets;
 mod order;
 mod produce;
 mod restart;
+mod versions;
 mod wire;
