@@ -33,7 +33,7 @@ pub(crate) struct Connection {
     versions: BrokerVersions,
     next_correlation_id: AtomicI32,
     requests: mpsc::Sender<Outgoing>,
-    loss: Arc<OnceLock<String>>,
+    loss: Arc<OnceLock<Loss>>,
     task: tokio::task::AbortHandle,
 }
 
@@ -42,6 +42,14 @@ pub(crate) struct Connection {
 pub(crate) enum Answer {
     Expected,
     None,
+}
+
+/// Why a connection has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Loss {
+    Closed(String),
+    /// The peer sent what Kafka's protocol does not allow.
+    Protocol(String),
 }
 
 #[derive(Debug)]
@@ -80,12 +88,12 @@ impl Connection {
         let write = write_requests(write_half, outgoing, in_flight_sender);
         let noted_loss = Arc::clone(&loss);
         let task = tokio::spawn(async move {
-            let cause = tokio::select! {
-                cause = read => cause,
-                cause = write => cause,
+            let loss = tokio::select! {
+                loss = read => loss,
+                loss = write => loss,
             };
-            tracing::debug!(cause, "a connection has ended");
-            let _ = noted_loss.set(cause);
+            tracing::debug!(?loss, "a connection has ended");
+            let _ = noted_loss.set(loss);
         });
         Connection {
             server,
@@ -100,14 +108,24 @@ impl Connection {
     }
 
     async fn negotiate(&self) -> Result<BrokerVersions, ConnectError> {
-        let not_kafka = |cause: String| ConnectError::NotKafka { server: self.server.clone(), cause };
+        let server = || self.server.clone();
+        let request = negotiation::request();
         let version = negotiation::VERSIONS.max;
-        let response = self
-            .exchange(negotiation::request(), version, Answer::Expected, self.request_timeout)
-            .await
-            .map_err(|error| not_kafka(error.to_string()))?
-            .ok_or_else(|| not_kafka("ApiVersions was not answered".to_owned()))?;
-        BrokerVersions::from_response(&response).map_err(|code| not_kafka(KafkaName(code).to_string()))
+        let versions = match self.exchange(request, version, Answer::Expected, self.request_timeout).await {
+            Ok(Some(response)) => {
+                BrokerVersions::from_response(&response).map_err(|code| KafkaName(code).to_string())
+            }
+            Ok(None) => Err("ApiVersions has no answer".to_owned()),
+            Err(RequestError::ConnectionLost { server, cause, .. }) => {
+                return Err(ConnectError::Unreachable { server, cause });
+            }
+            Err(RequestError::TimedOut { server, after, .. }) => {
+                return Err(ConnectError::TimedOut { server, after });
+            }
+            Err(RequestError::Protocol { cause, .. }) => Err(cause),
+            Err(error) => Err(error.to_string()),
+        };
+        versions.map_err(|cause| ConnectError::NotKafka { server: server(), cause })
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -184,13 +202,18 @@ impl Connection {
     }
 
     fn lost<R: Request>(&self) -> RequestError {
-        let cause = self.loss.get().map_or("it was closed", String::as_str).to_owned();
-        RequestError::ConnectionLost { server: self.server.clone(), api: api_of::<R>(), cause }
+        let (server, api) = (self.server.clone(), api_of::<R>());
+        match self.loss.get().cloned() {
+            Some(Loss::Protocol(cause)) => RequestError::Protocol { server, api, cause },
+            Some(Loss::Closed(cause)) => RequestError::ConnectionLost { server, api, cause },
+            None => RequestError::ConnectionLost { server, api, cause: "it was closed".to_owned() },
+        }
     }
 
     /// Answers come in order, so one that is overdue holds up all later ones: the connection is given up with it.
     fn give_up<R: Request>(&self, after: Duration) -> RequestError {
-        let _ = self.loss.set(format!("{:?} was not answered within {after:?}", api_of::<R>()));
+        let cause = format!("{:?} was not answered within {after:?}", api_of::<R>());
+        let _ = self.loss.set(Loss::Closed(cause));
         self.task.abort();
         RequestError::TimedOut { server: self.server.clone(), api: api_of::<R>(), after }
     }
@@ -211,23 +234,23 @@ async fn write_requests(
     mut socket: OwnedWriteHalf,
     mut outgoing: mpsc::Receiver<Outgoing>,
     in_flight: mpsc::Sender<InFlight>,
-) -> String {
+) -> Loss {
     while let Some(mut request) = outgoing.recv().await {
         let unanswered = match request.answer {
             Answer::Expected => match in_flight.send(request.in_flight).await {
                 Ok(()) => None,
-                Err(_) => return "the broker closed it".to_owned(),
+                Err(_) => return closed_by_broker(),
             },
             Answer::None => Some(request.in_flight),
         };
         if let Err(error) = socket.write_all_buf(&mut request.encoded).await {
-            return error.to_string();
+            return Loss::Closed(error.to_string());
         }
         if let Some(InFlight { reply, .. }) = unanswered {
             let _ = reply.send(Bytes::new());
         }
     }
-    "the client closed it".to_owned()
+    Loss::Closed("the client closed it".to_owned())
 }
 
 /// Hands each frame to the oldest request in flight; returns why there are no more.
@@ -235,23 +258,27 @@ async fn read_responses(
     mut socket: OwnedReadHalf,
     mut in_flight: mpsc::Receiver<InFlight>,
     max_response_bytes: usize,
-) -> String {
+) -> Loss {
     let decoder = FrameDecoder::new(max_response_bytes);
     let mut received = BytesMut::new();
     loop {
         match decoder.decode(&mut received) {
             Ok(Some(frame)) => match in_flight.try_recv() {
                 Ok(oldest) if answers(&frame, oldest.correlation_id) => drop(oldest.reply.send(frame)),
-                _ => return "the broker sent an answer to no request".to_owned(),
+                _ => return Loss::Protocol("it answers no request".to_owned()),
             },
             Ok(None) => match socket.read_buf(&mut received).await {
-                Ok(0) => return "the broker closed it".to_owned(),
+                Ok(0) => return closed_by_broker(),
                 Ok(_) => {}
-                Err(error) => return error.to_string(),
+                Err(error) => return Loss::Closed(error.to_string()),
             },
-            Err(error) => return error.to_string(),
+            Err(error) => return Loss::Protocol(error.to_string()),
         }
     }
+}
+
+fn closed_by_broker() -> Loss {
+    Loss::Closed("the broker closed it".to_owned())
 }
 
 /// Every response begins with the correlation id of its request.

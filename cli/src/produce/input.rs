@@ -47,7 +47,7 @@ impl Input {
             loop {
                 let chunk = match source.read(&mut buffer) {
                     Ok(0) => return,
-                    Ok(length) => Ok(buffer.iter().take(length).copied().collect()),
+                    Ok(length) => Ok(buffer.get(..length).unwrap_or_default().to_vec()),
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                     Err(error) => Err(Failure::Stdin(error)),
                 };

@@ -16,8 +16,9 @@ use tokio::time::Instant;
 pub use partitioner::{murmur2, partition_for_key};
 
 use crate::client::Client;
-use crate::error::{RequestError, Subject};
+use crate::error::RequestError;
 use crate::init_producer_id::ProducerIdentity;
+use crate::metadata::AutoCreate;
 use crate::produce::{Acks, ProduceOutcome};
 use queue::PartitionQueue;
 
@@ -176,16 +177,9 @@ impl Producer {
 }
 
 impl Client {
-    /// At least one.
+    /// At least one: the first partition has a leader when this returns.
     async fn partition_count(&self, topic: &str) -> Result<usize, RequestError> {
-        let leader = self.leader(topic, 0, crate::metadata::AutoCreate::Allowed).await?;
-        match leader.topic.partitions.len() {
-            0 => Err(RequestError::kafka(
-                Subject::Topic(topic.to_owned()),
-                ottla_protocol::ErrorCode::LeaderNotAvailable,
-            )),
-            partitions => Ok(partitions),
-        }
+        Ok(self.leader(topic, 0, AutoCreate::Allowed).await?.topic.partitions.len())
     }
 }
 
