@@ -68,7 +68,7 @@ impl ActiveSegment {
         Ok(ActiveSegment::resume(files, Arc::new(segment), None, now_ms))
     }
 
-    /// Goes on with a segment whose file ends where its last batch does.
+    /// Goes on with a segment that nobody else writes to.
     pub(crate) fn resume(
         files: &Arc<PartitionFiles>,
         segment: Arc<Segment>,
@@ -172,6 +172,12 @@ impl ActiveSegment {
 
     fn grow(&mut self, from_bytes: usize, capacity_bytes: usize) -> io::Result<()> {
         let file = OpenOptions::new().read(true).write(true).open(self.segment.path())?;
+        let capacity_bytes = match self.map {
+            Some(_) => capacity_bytes,
+            // A kill leaves space behind the last batch, a power cut perhaps batches of which an earlier one is lost.
+            // All of it is zeroed, for it cannot be cut: somebody may have mapped the file to read.
+            None => capacity_bytes.max(file.metadata()?.len() as usize),
+        };
         allocate(&file, from_bytes as u64, capacity_bytes as u64)?;
         let lease = self.files.lease(self.segment.base_offset());
         let map = match self.map.take() {

@@ -28,6 +28,11 @@ pub(crate) fn allocate(mut file: &File, from_bytes: u64, to_bytes: u64) -> io::R
     Ok(())
 }
 
+/// Makes the file end at `len_bytes` at the latest. Asking first is cheap, a change of the length is not.
+pub(crate) fn cut(file: &File, len_bytes: u64) -> io::Result<()> {
+    if file.metadata()?.len() > len_bytes { file.set_len(len_bytes) } else { Ok(()) }
+}
+
 pub(crate) fn is_disk_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

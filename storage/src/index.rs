@@ -12,6 +12,8 @@ use std::{
 
 use ottla_protocol::batch::BatchHeader;
 
+use crate::disk_space::cut;
+
 /// From an offset to a file position. The offset is the *last* one of the batch that starts at the position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OffsetEntry {
@@ -138,7 +140,7 @@ impl<E: Entry> IndexInMemory<E> {
     pub(crate) fn write(&mut self, path: &Path) -> io::Result<File> {
         let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
         let written_bytes = (self.written * E::SIZE_BYTES) as u64;
-        file.set_len(written_bytes)?;
+        cut(&file, written_bytes)?;
         file.seek(SeekFrom::Start(written_bytes))?;
         let mut bytes = Vec::with_capacity((self.entries.len() - self.written) * E::SIZE_BYTES);
         self.entries[self.written..].iter().for_each(|entry| entry.encode(&mut bytes));

@@ -15,6 +15,8 @@ use parking_lot::Mutex;
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::disk_space::cut;
+
 /// The suffix of a deleted partition's directory, until its files are gone.
 const DELETED_DIR_SUFFIX: &str = "-delete";
 /// What file systems allow a name to be.
@@ -144,8 +146,7 @@ impl PartitionFiles {
     /// The next start cuts what cannot be cut here, so that a failure costs nothing but space.
     fn trim_unmapped(&self, base_offset: i64, len_bytes: u64) {
         let path = self.path(base_offset, FileKind::Log);
-        if let Err(error) = OpenOptions::new().write(true).open(&path).and_then(|log| log.set_len(len_bytes))
-        {
+        if let Err(error) = OpenOptions::new().write(true).open(&path).and_then(|log| cut(&log, len_bytes)) {
             warn!(path = %path.display(), %error, "allocated space stays until the next start");
         }
     }

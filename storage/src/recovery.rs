@@ -121,13 +121,13 @@ fn read_segments(scan: &mut Scan<'_>, listing: &Listing) -> io::Result<Segments>
             continue;
         }
         let mut scanned = scan.segment(base_offset, next_base)?;
-        let fault = scanned.take_fault(scan.files, base_offset);
+        let fault = scanned.take_fault(scan.files, base_offset)?;
         match next_base {
             Some(next_base) if fault.is_none() => {
                 sealed.push(scanned.seal(scan.files, base_offset, next_base)?);
             }
             _ => {
-                let active = scanned.resume(scan.files, base_offset, scan.known.now_ms)?;
+                let active = scanned.resume(scan.files, base_offset, scan.known.now_ms);
                 let removed_segments = remove_segments_behind(scan.files, listing, base_offset)?;
                 let fault = fault.or_else(|| lost(&active, scan.known.recovery_point));
                 return Ok((sealed, active, fault.map(|fault| Truncation { removed_segments, ..fault })));

@@ -11,6 +11,7 @@ use ottla_protocol::batch::{BatchHeader, HEADER_BYTES, RecordBatch};
 use super::{Known, TailFault, Truncation};
 use crate::{
     active_segment::ActiveSegment,
+    disk_space::cut,
     index::Entries,
     leader_epochs::LeaderEpochs,
     map::Map,
@@ -135,28 +136,28 @@ impl Scan<'_> {
 }
 
 impl ScannedSegment {
-    pub(super) fn take_fault(&mut self, files: &PartitionFiles, base_offset: i64) -> Option<Truncation> {
-        let reason = self.fault.take()?;
-        Some(Truncation {
+    /// The fault that ends the segment, after what lies behind it has been cut.
+    pub(super) fn take_fault(
+        &mut self,
+        files: &PartitionFiles,
+        base_offset: i64,
+    ) -> io::Result<Option<Truncation>> {
+        let Some(reason) = self.fault.take() else { return Ok(None) };
+        self.cut(files, base_offset)?;
+        Ok(Some(Truncation {
             offset: base_offset + i64::from(self.end.relative_offset),
             path: files.path(base_offset, FileKind::Log),
             position: u64::from(self.end.position),
             cut_bytes: self.file_bytes - u64::from(self.end.position),
             removed_segments: 0,
             reason,
-        })
+        }))
     }
 
-    /// Cuts the file where its batches end, and makes it the segment that the log appends to.
-    pub(super) fn resume(
-        self,
-        files: &Arc<PartitionFiles>,
-        base_offset: i64,
-        now_ms: i64,
-    ) -> io::Result<ActiveSegment> {
-        self.cut(files, base_offset)?;
+    /// Makes it the segment that the log appends to, which takes the space allocated ahead when it needs it.
+    pub(super) fn resume(self, files: &Arc<PartitionFiles>, base_offset: i64, now_ms: i64) -> ActiveSegment {
         let segment = Segment::active(Arc::clone(files), base_offset, self.end, self.indexes);
-        Ok(ActiveSegment::resume(files, Arc::new(segment), self.first_timestamp, now_ms))
+        ActiveSegment::resume(files, Arc::new(segment), self.first_timestamp, now_ms)
     }
 
     /// Cuts the file where its batches end, and writes its indexes if they are not there.
@@ -178,7 +179,7 @@ impl ScannedSegment {
         if end_bytes == self.file_bytes {
             return Ok(());
         }
-        OpenOptions::new().write(true).open(files.path(base_offset, FileKind::Log))?.set_len(end_bytes)
+        cut(&OpenOptions::new().write(true).open(files.path(base_offset, FileKind::Log))?, end_bytes)
     }
 }
 
