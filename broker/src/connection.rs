@@ -208,3 +208,22 @@ impl IdleTimer {
         self.sleep = None;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_told_once_and_only_after_the_last_read() {
+        let mut idle = IdleTimer::default();
+        idle.touch();
+        tokio::time::advance(IDLE / 2).await;
+        idle.touch();
+        let started_at = Instant::now();
+        idle.passed().await;
+        assert!(started_at.elapsed() >= IDLE, "{:?}", started_at.elapsed());
+        assert!(tokio::time::timeout(10 * IDLE, idle.passed()).await.is_err(), "it is not told again");
+        idle.touch();
+        idle.passed().await;
+    }
+}

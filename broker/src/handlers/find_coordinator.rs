@@ -2,8 +2,9 @@
 //!
 //! This broker coordinates every group. v4: many keys at once (KIP-699).
 //!
-//! Not done: transaction coordinators (key type 1), until transactions are served, and share coordinators (key type
-//! 2, KIP-932): both are answered COORDINATOR_NOT_AVAILABLE or INVALID_REQUEST, as Kafka answers when it has none.
+//! Not done: coordinators of transactions (key type 1, KIP-98) and of share groups (key type 2, KIP-932). They are
+//! answered UNSUPPORTED_VERSION with a message: a client then fails at once and shows it, where it would try
+//! COORDINATOR_NOT_AVAILABLE again until its own timeout.
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::state::BrokerState;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+const SHARE: i8 = 2;
 
 impl Handler for FindCoordinatorRequest {
     const SERVED: VersionRange = VersionRange { min: 0, max: 6 };
@@ -25,8 +27,9 @@ impl Handler for FindCoordinatorRequest {
         let key_type = self.key_type;
         let find = |key: StrBytes| match key_type {
             GROUP => this_broker(key, BrokerId(broker.config.settings.node_id), &context),
-            TRANSACTION => none(key, ErrorCode::CoordinatorNotAvailable, "transactions are not served"),
-            _ => none(key, ErrorCode::InvalidRequest, "only groups have a coordinator here"),
+            TRANSACTION => none(key, ErrorCode::UnsupportedVersion, "Ottla does not serve transactions yet"),
+            SHARE => none(key, ErrorCode::UnsupportedVersion, "Ottla does not serve share groups yet"),
+            _ => none(key, ErrorCode::InvalidRequest, "the key type is none of Kafka's"),
         };
         if context.api_version >= 4 {
             let coordinators = self.coordinator_keys.into_iter().map(find).collect();

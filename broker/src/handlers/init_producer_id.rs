@@ -4,8 +4,7 @@
 //! epoch, to go on after an error (KIP-360), gets a fresh id too, as from Kafka, which for producers without
 //! transactions does not read the two.
 //!
-//! Not done: transactional ids. They are answered COORDINATOR_NOT_AVAILABLE, as FindCoordinator answers for them; a
-//! client then retries until its own timeout, and says which coordinator it missed.
+//! Not done: transactional ids. They are answered UNSUPPORTED_VERSION, as FindCoordinator answers for them.
 
 use std::sync::Arc;
 
@@ -32,7 +31,7 @@ impl Handler for InitProducerIdRequest {
 
 fn new_producer_id(request: &InitProducerIdRequest, broker: &BrokerState) -> Result<i64, ErrorCode> {
     if request.transactional_id.is_some() {
-        return Err(ErrorCode::CoordinatorNotAvailable);
+        return Err(ErrorCode::UnsupportedVersion);
     }
     broker.topics.new_producer_id().map_err(|error| {
         tracing::error!("no producer id can be given: {error}");

@@ -114,7 +114,7 @@ async fn this_broker_coordinates_every_group() {
     let transactional =
         FindCoordinatorRequest::default().with_key_type(1).with_coordinator_keys(vec![text("tx")]);
     let found = wire.call(6, transactional).await;
-    assert_eq!(found.coordinators[0].error_code, ErrorCode::CoordinatorNotAvailable.code());
+    assert_eq!(found.coordinators[0].error_code, ErrorCode::UnsupportedVersion.code());
 }
 
 #[tokio::test]

@@ -150,7 +150,7 @@ async fn transactions_are_refused_in_kafkas_terms() {
     let transactional_id = Some(TransactionalId(text("tx")));
     let init = InitProducerIdRequest::default().with_transactional_id(transactional_id.clone());
     let response = wire.call(5, init).await;
-    assert_eq!(response.error_code, ErrorCode::CoordinatorNotAvailable.code());
+    assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
     let request = produce_request("t", 0, batch(&["a"])).with_transactional_id(transactional_id);
     let response = wire.call(12, request).await;
     assert_eq!(response.responses[0].partition_responses[0].error_code, ErrorCode::InvalidTxnState.code());

@@ -110,7 +110,7 @@ async fn coordinators_that_there_are_none_of_are_refused_in_every_version() {
         };
         let response = wire.call(version, request).await;
         let code = if single { response.error_code } else { response.coordinators[0].error_code };
-        assert_eq!(code, ErrorCode::CoordinatorNotAvailable.code(), "v{version}");
+        assert_eq!(code, ErrorCode::UnsupportedVersion.code(), "v{version}");
     }
 }
 
