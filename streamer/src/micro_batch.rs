@@ -151,7 +151,7 @@ impl StreamingQuery {
                 match self.trigger {
                     Trigger::Once | Trigger::AvailableNow => return Ok(()),
                     Trigger::ProcessingTime(interval) => {
-                        self.idle(interval, &standing.from, &mut stop).await?
+                        self.idle(interval, &standing.from, &mut stop).await?;
                     }
                 }
                 continue;

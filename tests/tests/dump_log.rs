@@ -91,7 +91,7 @@ async fn produce_and_commit_as_java_does(broker: &OttlaProcess, logs: &Path) {
 
 /// While the broker runs, the last segment of a partition ends in space for what is to come.
 async fn check_rolled_segments(log_dir: &Path) {
-    let rolled: Vec<PathBuf> = files(&log_dir, &["log"])
+    let rolled: Vec<PathBuf> = files(log_dir, &["log"])
         .chunk_by(|one, other| one.parent() == other.parent())
         .flat_map(|segments| segments.split_last().map_or(&[][..], |(_, rolled)| rolled).to_vec())
         .collect();
@@ -126,7 +126,8 @@ async fn check_everything(log_dir: &Path) {
     let snapshots = files(log_dir, &["snapshot"]);
     dump(&snapshots, "").await.expect_clean().expect("producerId: ");
 
-    let offsets: Vec<PathBuf> = files(log_dir, &["log"]).into_iter().filter(is_offsets_topic).collect();
+    let offsets: Vec<PathBuf> =
+        files(log_dir, &["log"]).into_iter().filter(|log| is_offsets_topic(log)).collect();
     let offsets = dump(&offsets, "--offsets-decoder").await;
     offsets.expect_clean().expect(r#""group":"dumped-group","topic":"dumped""#);
     let metadata = dump(&[log_dir.join("bootstrap.checkpoint")], "--cluster-metadata-decoder").await;
@@ -137,6 +138,6 @@ async fn check_everything(log_dir: &Path) {
         .expect("PARTITION_RECORD");
 }
 
-fn is_offsets_topic(log: &PathBuf) -> bool {
+fn is_offsets_topic(log: &Path) -> bool {
     log.to_string_lossy().contains("__consumer_offsets")
 }

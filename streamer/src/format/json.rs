@@ -50,10 +50,10 @@ impl JsonFormat {
         }
         match array.data_type() {
             DataType::Float64 => {
-                write_float(out, &number::double(array.as_primitive::<Float64Type>().value(row)))
+                write_float(out, &number::double(array.as_primitive::<Float64Type>().value(row)));
             }
             DataType::Float32 => {
-                write_float(out, &number::float(array.as_primitive::<Float32Type>().value(row)))
+                write_float(out, &number::float(array.as_primitive::<Float32Type>().value(row)));
             }
             DataType::Decimal128(_, scale) => {
                 out.push_str(&text::decimal(array.as_primitive::<Decimal128Type>().value(row), *scale));

@@ -38,7 +38,7 @@ impl TextFormat {
         }
         match array.data_type() {
             DataType::Float64 => {
-                out.push_str(&number::double(array.as_primitive::<Float64Type>().value(row)))
+                out.push_str(&number::double(array.as_primitive::<Float64Type>().value(row)));
             }
             DataType::Float32 => out.push_str(&number::float(array.as_primitive::<Float32Type>().value(row))),
             DataType::Decimal128(_, scale) => {

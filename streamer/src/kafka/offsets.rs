@@ -45,7 +45,7 @@ impl PartitionOffsets {
     }
 
     pub fn to_map(&self) -> Map<String, Value> {
-        let mut topics = ScalaHashMap::new(java_string_hash);
+        let mut topics = ScalaHashMap::new(|topic: &String| java_string_hash(topic));
         let mut by_topic = BTreeMap::<&str, ScalaHashMap<i32>>::new();
         for partition in self.0.keys() {
             // Spark puts the topic's map back into the outer one after each partition.
@@ -128,7 +128,7 @@ impl<K: PartialEq> ScalaHashMap<K> {
 }
 
 /// `java.lang.String.hashCode`.
-fn java_string_hash(text: &String) -> i32 {
+fn java_string_hash(text: &str) -> i32 {
     text.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)))
 }
 
@@ -157,7 +157,7 @@ mod tests {
         // Ten partitions fit sixteen slots, twelve make them thirty-two.
         let many = offsets((0..12).map(|partition| ("t", partition, 0)));
         assert!(many.to_json().ends_with(r#""10":0,"11":0}}"#));
-        assert_eq!(java_string_hash(&"my-topic".to_owned()), -1_894_580_786);
+        assert_eq!(java_string_hash("my-topic"), -1_894_580_786);
     }
 
     #[test]

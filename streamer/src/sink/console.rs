@@ -56,7 +56,7 @@ impl<W: Write + Send> Sink for ConsoleSink<W> {
             }
         }
         let rule = "-------------------------------------------";
-        let table = show_string(names.to_vec(), shown, self.limits);
+        let table = show_string(names, shown, self.limits);
         write!(self.out, "{rule}\nBatch: {batch_id}\n{rule}\n{table}\n")?;
         self.out.flush()?;
         Ok(count)

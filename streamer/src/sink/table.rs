@@ -18,7 +18,7 @@ impl Default for TableLimits {
 }
 
 /// Draws `header` and `rows`, of which there may be one more than the limit to tell that there are more.
-pub fn show_string(header: Vec<String>, mut rows: Vec<Vec<String>>, limits: TableLimits) -> String {
+pub fn show_string(header: &[String], mut rows: Vec<Vec<String>>, limits: TableLimits) -> String {
     let has_more = rows.len() > limits.rows;
     rows.truncate(limits.rows);
     for cell in rows.iter_mut().flatten() {
@@ -114,8 +114,8 @@ mod tests {
     use super::*;
 
     fn show(header: &[&str], rows: &[&[&str]], limits: TableLimits) -> String {
-        let owned = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect();
-        show_string(owned(header), rows.iter().map(|row| owned(row)).collect(), limits)
+        let owned = |cells: &[&str]| cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>();
+        show_string(&owned(header), rows.iter().map(|row| owned(row)).collect(), limits)
     }
 
     // The tables below were printed by PySpark 4.1.1.

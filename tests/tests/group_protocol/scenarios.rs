@@ -125,7 +125,7 @@ async fn static_members(mut talk: Conversation) -> Vec<String> {
     talk.sync_with("B", 4, |request| fenced(&mut request.member_id, &mut request.group_instance_id)).await;
     talk.commit_with("B", 9, |request| fenced(&mut request.member_id, &mut request.group_instance_id)).await;
     talk.join_with("C", JOIN_VERSION, |request| {
-        fenced(&mut request.member_id, &mut request.group_instance_id)
+        fenced(&mut request.member_id, &mut request.group_instance_id);
     })
     .await;
     talk.leave("B", |identity| fenced(&mut identity.member_id, &mut identity.group_instance_id)).await;
