@@ -46,7 +46,7 @@ cleanup() {
 }
 
 fetch_jars() {
-  mvn -q -B -f tests/java/kafka-4.3.1/pom.xml dependency:copy-dependencies \
+  mvn -q -B -Dstyle.color=never -f tests/java/kafka-4.3.1/pom.xml dependency:copy-dependencies \
     -DincludeScope=runtime -DoutputDirectory="$jars.partial"
   mv "$jars.partial" "$jars"
 }

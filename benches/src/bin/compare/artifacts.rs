@@ -65,7 +65,7 @@ fn copy_kafka_jars(project: &Path, jars: &Path) -> Result<(), BuildError> {
     }
     let partial = jars.with_extension("partial");
     let mut maven = Command::new("mvn");
-    maven.args(["-q", "-B", "dependency:copy-dependencies", "-DincludeScope=runtime"]);
+    maven.args(["-q", "-B", "-Dstyle.color=never", "dependency:copy-dependencies", "-DincludeScope=runtime"]);
     maven.arg(format!("-DoutputDirectory={}", partial.display()));
     run("mvn", &mut maven, project)?;
     Ok(fs::rename(partial, jars)?)
