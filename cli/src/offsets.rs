@@ -16,6 +16,7 @@ use crate::output::{Format, Output};
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Offsets {
+    /// The topics to look at
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
     /// Only this partition; repeat it for several

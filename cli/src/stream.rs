@@ -11,11 +11,17 @@ use crate::exit::Failure;
 
 /// Run a streaming query: all that follows goes to ottla-stream
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
+#[command(disable_help_flag = true, after_help = HELP)]
 pub(crate) struct Stream {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
     args: Vec<OsString>,
 }
+
+const HELP: &str = "\
+Examples:
+  ottla stream sql 'SELECT CAST(value AS STRING) AS message FROM STREAM `my-topic`' --checkpoint ./cp
+  ottla stream run job.sql --trigger available-now
+  ottla stream --help                                    the engine's own help";
 
 impl Stream {
     pub(crate) fn run(self) -> Result<(), Failure> {

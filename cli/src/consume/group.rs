@@ -32,9 +32,10 @@ impl Consume {
             result = self.follow_group(client, &mut member, &mut reader) => result,
             _ = tokio::signal::ctrl_c() => Ok(()),
         };
-        commit(&member, &reader).await?;
-        member.leave().await?;
-        result
+        tokio::select! {
+            left = commit_and_leave(member, &reader) => left.and(result),
+            _ = tokio::signal::ctrl_c() => Err(Failure::Interrupted("interrupted before the group was left")),
+        }
     }
 
     async fn follow_group(
@@ -68,6 +69,11 @@ impl Consume {
     }
 }
 
+async fn commit_and_leave(member: GroupMember, reader: &Reader<'_>) -> Result<(), Failure> {
+    commit(&member, reader).await?;
+    Ok(member.leave().await?)
+}
+
 async fn read_until_rebalance(member: &GroupMember, reader: &mut Reader<'_>) -> Result<Poll, Failure> {
     let heartbeat_interval = member.config().heartbeat_interval;
     let mut next_heartbeat = Instant::now() + heartbeat_interval;
@@ -78,8 +84,12 @@ async fn read_until_rebalance(member: &GroupMember, reader: &mut Reader<'_>) -> 
         }
         let now = Instant::now();
         if now >= next_heartbeat {
-            if member.heartbeat().await? == Membership::RejoinNeeded {
-                return Ok(Poll::GoOn);
+            match member.heartbeat().await {
+                Ok(Membership::Current) => {}
+                Ok(Membership::RejoinNeeded) => return Ok(Poll::GoOn),
+                // The reader waits for the broker, and has said so.
+                Err(error) if error.is_retriable() => {}
+                Err(error) => return Err(error.into()),
             }
             next_heartbeat = now + heartbeat_interval;
         }
@@ -90,7 +100,8 @@ async fn read_until_rebalance(member: &GroupMember, reader: &mut Reader<'_>) -> 
     }
 }
 
-/// A member that has been given up cannot commit; the group reads again from its last commit.
+/// A member that has been given up, or whose coordinator is away, cannot commit; the group reads again from its last
+/// commit.
 async fn commit(member: &GroupMember, reader: &Reader<'_>) -> Result<(), Failure> {
     let offsets = reader.offsets();
     if offsets.is_empty() {
@@ -98,6 +109,7 @@ async fn commit(member: &GroupMember, reader: &Reader<'_>) -> Result<(), Failure
     }
     let Err(error) = member.commit(&offsets).await else { return Ok(()) };
     match error.code() {
+        None if error.is_retriable() => Ok(()),
         Some(ErrorCode::UnknownMemberId | ErrorCode::IllegalGeneration | ErrorCode::RebalanceInProgress) => {
             eprintln!("not committed: {error}; some records will be read again");
             Ok(())

@@ -21,6 +21,7 @@ use start::StartAt;
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Consume {
+    /// The topic to read
     #[arg(value_name = "TOPIC")]
     topic: String,
     /// Begin with the oldest record; with --group, where the group has committed nothing [default: only new records]

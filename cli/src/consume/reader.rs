@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ottla_client::{
-    Client, Fetch, FetchPartition, FetchedPartition, IsolationLevel, KafkaError, OffsetToCommit,
+    Client, Fetch, FetchPartition, FetchedPartition, IsolationLevel, KafkaError, OffsetToCommit, RequestError,
 };
 use ottla_protocol::ErrorCode;
 use tokio::time::Instant;
@@ -30,6 +30,7 @@ pub(super) struct Reader<'a> {
     ends: Positions,
     printed: u64,
     last_record: Instant,
+    is_broker_away: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +42,16 @@ pub(super) enum Poll {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(client: &'a Client, consume: &'a Consume, output: &'a mut Output) -> Reader<'a> {
-        let (positions, ends) = (Positions::new(), Positions::new());
-        Reader { client, consume, output, positions, ends, printed: 0, last_record: Instant::now() }
+        Reader {
+            client,
+            consume,
+            output,
+            positions: Positions::new(),
+            ends: Positions::new(),
+            printed: 0,
+            last_record: Instant::now(),
+            is_broker_away: false,
+        }
     }
 
     /// Reads these partitions from here on.
@@ -74,14 +83,30 @@ impl<'a> Reader<'a> {
             tokio::time::sleep(fetch.max_wait).await;
             return Ok(Poll::GoOn);
         }
-        for fetched in self.client.fetch(&fetch).await? {
+        match self.client.fetch(&fetch).await {
+            Ok(fetched) => self.take(fetched).await?,
+            Err(error) if error.is_retriable() => self.say_once(&error),
+            Err(error) => return Err(error.into()),
+        }
+        Ok(if self.is_done() { Poll::Stop } else { Poll::GoOn })
+    }
+
+    async fn take(&mut self, fetched: Vec<FetchedPartition>) -> Result<(), Failure> {
+        self.is_broker_away = false;
+        for fetched in fetched {
             match fetched.error {
                 None => self.print(&fetched)?,
                 Some(ErrorCode::OffsetOutOfRange) => self.reset(&fetched).await?,
                 Some(code) => return Err(self.refused(fetched.partition, code)),
             }
         }
-        Ok(if self.is_done() { Poll::Stop } else { Poll::GoOn })
+        Ok(())
+    }
+
+    fn say_once(&mut self, error: &RequestError) {
+        if !std::mem::replace(&mut self.is_broker_away, true) {
+            eprintln!("{error}; waiting for it …");
+        }
     }
 
     fn is_done(&self) -> bool {

@@ -12,6 +12,7 @@ use crate::output::Output;
 /// Delete groups that have no members, with all that they have committed
 #[derive(Debug, Args)]
 pub(super) struct Delete {
+    /// The groups to delete
     #[arg(required = true, value_name = "GROUP")]
     groups: Vec<String>,
 }

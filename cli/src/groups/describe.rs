@@ -14,6 +14,7 @@ use crate::table::Table;
 /// Show the offsets, the lag and the members of a group
 #[derive(Debug, Args)]
 pub(super) struct Describe {
+    /// The group to describe
     #[arg(value_name = "GROUP")]
     group: String,
 }

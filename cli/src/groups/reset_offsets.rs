@@ -14,8 +14,10 @@ use crate::output::Output;
 /// Let a group without members read from elsewhere
 #[derive(Debug, Args)]
 pub(super) struct ResetOffsets {
+    /// The group; it must have no members
     #[arg(value_name = "GROUP")]
     group: String,
+    /// The topic whose offsets are reset
     #[arg(value_name = "TOPIC")]
     topic: String,
     /// Only this partition; repeat it for several

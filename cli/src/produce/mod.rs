@@ -25,6 +25,7 @@ use line::LineParser;
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Produce {
+    /// The topic to write to
     #[arg(value_name = "TOPIC")]
     topic: String,
     /// Read the lines from this file instead of stdin

@@ -10,6 +10,7 @@ use crate::output::Output;
 /// Add partitions to a topic; records stay where they are
 #[derive(Debug, Args)]
 pub(super) struct AddPartitions {
+    /// The topic to extend
     #[arg(value_name = "TOPIC")]
     topic: String,
     /// How many partitions the topic has afterwards

@@ -11,6 +11,7 @@ use crate::output::Output;
 /// Create topics
 #[derive(Debug, Args)]
 pub(super) struct Create {
+    /// The topics to create
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
     /// Number of partitions [default: the broker's num.partitions]

@@ -11,6 +11,7 @@ use crate::output::Output;
 /// Delete topics with all their records
 #[derive(Debug, Args)]
 pub(super) struct Delete {
+    /// The topics to delete
     #[arg(required = true, value_name = "TOPIC")]
     topics: Vec<String>,
     /// A topic that does not exist is no error

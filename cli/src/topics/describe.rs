@@ -15,6 +15,7 @@ use crate::output::Output;
 /// Describe topics [default: all]
 #[derive(Debug, Args)]
 pub(super) struct Describe {
+    /// The topics to describe
     #[arg(value_name = "TOPIC")]
     topics: Vec<String>,
 }
