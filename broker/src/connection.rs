@@ -60,10 +60,10 @@ pub(crate) enum ConnectionError {
     CutShort,
 }
 
-/// A request in its place in the order.
+/// A request in its place in the order. One that cannot be served is the last: what came before it is still answered.
 enum InFlight {
     Running(ResponseFuture),
-    Done(Result<Reply, ServeError>),
+    Done(Result<Reply, ConnectionError>),
 }
 
 enum Event {
@@ -96,7 +96,7 @@ impl Connection {
     /// Returns when the client has left.
     pub(crate) async fn run(mut self) -> Result<(), ConnectionError> {
         loop {
-            self.start_requests()?;
+            self.start_requests();
             match self.next_event().await? {
                 Event::Replied(Reply::Response(mut response)) => {
                     self.stream.write_all_buf(&mut response).await?;
@@ -113,8 +113,8 @@ impl Connection {
     }
 
     async fn next_event(&mut self) -> Result<Event, ConnectionError> {
+        let (replies, reads) = (!self.in_flight.is_empty(), self.takes_requests());
         let Connection { stream, in_flight, idle, .. } = self;
-        let (replies, reads) = (!in_flight.is_empty(), in_flight.len() < MAX_IN_FLIGHT);
         tokio::select! {
             biased;
             reply = poll_fn(|cx| poll_oldest(in_flight, cx)), if replies => Ok(Event::Replied(reply?)),
@@ -137,14 +137,28 @@ impl Connection {
     }
 
     /// Starts every request that has wholly arrived, as far as there is room in flight.
-    fn start_requests(&mut self) -> Result<(), ConnectionError> {
-        while self.in_flight.len() < MAX_IN_FLIGHT && !self.read_buffer.is_empty() {
-            let Some(mut frame) = self.decoder.decode(&mut self.read_buffer)? else { break };
-            let header = decode_header(&mut frame)?;
-            let running = routes::dispatch(self.broker.clone(), self.context(&header), &header, frame)?;
-            self.in_flight.push_back(InFlight::Running(running));
+    fn start_requests(&mut self) {
+        while self.takes_requests() {
+            let request = match self.start_request() {
+                Ok(None) => break,
+                Ok(Some(running)) => InFlight::Running(running),
+                Err(error) => InFlight::Done(Err(error)),
+            };
+            self.in_flight.push_back(request);
         }
-        Ok(())
+    }
+
+    fn start_request(&mut self) -> Result<Option<ResponseFuture>, ConnectionError> {
+        if self.read_buffer.is_empty() {
+            return Ok(None);
+        }
+        let Some(mut frame) = self.decoder.decode(&mut self.read_buffer)? else { return Ok(None) };
+        let header = decode_header(&mut frame)?;
+        Ok(Some(routes::dispatch(self.broker.clone(), self.context(&header), &header, frame)?))
+    }
+
+    fn takes_requests(&self) -> bool {
+        self.in_flight.len() < MAX_IN_FLIGHT && !matches!(self.in_flight.back(), Some(InFlight::Done(Err(_))))
     }
 
     fn context(&self, header: &RequestHeader) -> RequestContext {
@@ -158,12 +172,15 @@ impl Connection {
 }
 
 /// Lets every request go on, and takes the reply of the oldest one if it is there.
-fn poll_oldest(in_flight: &mut VecDeque<InFlight>, cx: &mut Context<'_>) -> Poll<Result<Reply, ServeError>> {
+fn poll_oldest(
+    in_flight: &mut VecDeque<InFlight>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Reply, ConnectionError>> {
     for request in in_flight.iter_mut() {
         if let InFlight::Running(running) = request
             && let Poll::Ready(result) = running.as_mut().poll(cx)
         {
-            *request = InFlight::Done(result);
+            *request = InFlight::Done(result.map_err(ConnectionError::Serve));
         }
     }
     match in_flight.pop_front() {

@@ -112,3 +112,17 @@ pub(crate) fn read_error_code(error: &ReadError) -> ErrorCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_full_or_broken_is_a_storage_error() {
+        let full = AppendError::DiskFull { dir: "data/t-0".into() };
+        let broken = AppendError::Io { dir: "data/t-0".into(), source: std::io::ErrorKind::Other.into() };
+        for error in [full, broken] {
+            assert_eq!(append_error_code(&error), ErrorCode::KafkaStorageError, "{error}");
+        }
+    }
+}

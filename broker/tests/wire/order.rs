@@ -19,6 +19,16 @@ async fn responses_come_in_the_order_of_the_requests_even_when_the_first_one_wai
 }
 
 #[tokio::test]
+async fn what_came_before_a_broken_request_is_still_answered() {
+    let (_broker, mut wire) = start().await;
+    create_topic(&mut wire, "t", 1).await;
+    let fetch = wire.send(12, fetch_request("t", 0).with_max_wait_ms(20)).await;
+    wire.send_bytes(&(-1_i32).to_be_bytes()).await;
+    assert_eq!(wire.receive::<FetchRequest>(12, fetch).await.error_code, 0);
+    wire.closed().await;
+}
+
+#[tokio::test]
 async fn more_requests_than_may_be_in_flight_are_all_answered() {
     let (_broker, mut wire) = start().await;
     let mut sent = Vec::new();
