@@ -64,6 +64,7 @@ struct Segments {
     list: Vec<Arc<Segment>>,
 }
 
+/// Which variant the writer is, for readers, who do not take its lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
     Dormant,
@@ -139,13 +140,12 @@ impl Log {
     /// Runs `act` under the append lock.
     fn with_writer<R>(&self, act: impl FnOnce(&mut LogWriter) -> R) -> Result<R, WakeError> {
         let mut writer = self.writer.lock();
-        if let Writer::Dormant { end_offset } = *writer {
-            *writer = Writer::Ready(self.recovered(end_offset)?);
-        }
-        match &mut *writer {
-            Writer::Ready(writer) => Ok(act(writer)),
-            Writer::Stopped(stopped) => Err(WakeError::Stopped(*stopped)),
-            Writer::Dormant { .. } => unreachable!("a dormant writer was replaced above"),
+        loop {
+            match &mut *writer {
+                Writer::Ready(ready) => return Ok(act(ready)),
+                Writer::Stopped(stopped) => return Err(WakeError::Stopped(*stopped)),
+                &mut Writer::Dormant { end_offset } => *writer = Writer::Ready(self.recovered(end_offset)?),
+            }
         }
     }
 

@@ -2,11 +2,12 @@
 //!
 //! What makes the two blocks below sound, and holds within this file:
 //! - bytes below `published` are never written again, bytes at or above it are never read;
-//! - there is one [`MapWriter`] for a file, it cannot be cloned, and a larger map is made by consuming it;
+//! - a [`MapWriter`] cannot be cloned, and a larger map is made by consuming it;
 //! - a [`Map`] lives until the last `Bytes` that borrows it is dropped.
 //!
-//! What this file cannot hold by itself: nobody else may write to the file or cut it while it is mapped. The data
-//! directory's `.lock` keeps other brokers away, and [`crate::partition_files`] keeps this one from cutting it.
+//! What this file needs from others: nobody else writes to the file or cuts it while it is mapped. The data
+//! directory's `.lock` keeps other brokers away, [`crate::partition_files`] keeps this one from cutting it, and a
+//! segment's one [`crate::active_segment::ActiveSegment`] is the only one that makes a writer.
 #![allow(unsafe_code)]
 
 use std::{fs::File, io, ops::Range, ptr, slice, sync::Arc};

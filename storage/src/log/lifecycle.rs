@@ -210,7 +210,7 @@ impl Log {
         let known = Known { recovery_point, clean: false, index_interval_bytes, now_ms: self.opened_ms };
         let recovered = recovery::recover(&self.files, listing, known)?;
         let outcome = recovered.outcome.clone();
-        let writer = self.install(recovered, recovery_point.min(outcome.end_offset));
+        let writer = self.install(recovered, recovery_point);
         *self.writer.lock() = Writer::Ready(writer);
         Ok(outcome)
     }
@@ -238,6 +238,7 @@ impl Log {
         segments.list = list;
         segments.state = State::Ready;
         *self.leader_epochs.write() = leader_epochs;
+        let recovery_point = recovery_point.min(active.segment().next_offset());
         Box::new(LogWriter::new(Arc::clone(&self.files), active, producers, recovery_point))
     }
 }
