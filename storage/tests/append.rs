@@ -201,7 +201,8 @@ fn leader_epochs_are_remembered() {
         harness.append_in_epoch(&batch(&[NOW_MS]), leader_epoch).unwrap();
     }
     let end = |epoch| harness.log.end_of_leader_epoch(epoch).unwrap();
-    assert_eq!(end(1), None);
+    assert_eq!(end(1), Some(EpochEnd { leader_epoch: 1, end_offset: 0 }));
+    assert_eq!(end(6), None);
     assert_eq!(end(3), Some(EpochEnd { leader_epoch: 2, end_offset: 2 }));
     assert_eq!(end(5), Some(EpochEnd { leader_epoch: 5, end_offset: 3 }));
     assert_eq!(harness.log.latest_leader_epoch().unwrap(), Some(5));

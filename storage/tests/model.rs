@@ -91,7 +91,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
     #[test]
     fn a_log_is_a_list_of_batches(operations in prop::collection::vec(operation(), 1..60)) {
         let mut harness = Harness::new();
