@@ -11,6 +11,8 @@ use crate::exit::Failure;
 const CHUNK_BYTES: usize = 256 * 1024;
 /// Chunks that are read ahead of the producer.
 const CHUNKS_AHEAD: usize = 4;
+/// What comes without a line end for so long is no text.
+const MAX_LINE_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) enum Input {
     Stdin,
@@ -66,26 +68,42 @@ impl Input {
 pub(super) struct Lines {
     bytes: Vec<u8>,
     next: usize,
+    /// Lines that have been cut off.
+    count: u64,
+}
+
+/// A line without its end; the first one has number 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    pub(super) number: u64,
+    pub(super) text: &'a [u8],
 }
 
 impl Lines {
-    pub(super) fn feed(&mut self, chunk: &[u8]) {
+    pub(super) fn feed(&mut self, chunk: &[u8]) -> Result<(), Failure> {
         self.bytes.drain(..self.next);
         self.next = 0;
+        if self.bytes.len() > MAX_LINE_BYTES {
+            let number = self.count + 1;
+            return Err(Failure::Usage(format!("line {number} has more than {MAX_LINE_BYTES} bytes")));
+        }
         self.bytes.extend_from_slice(chunk);
+        Ok(())
     }
 
-    /// The next whole line, without its end.
-    pub(super) fn next(&mut self) -> Option<&[u8]> {
+    /// The next whole line.
+    pub(super) fn next(&mut self) -> Option<Line<'_>> {
         let rest = self.bytes.get(self.next..)?;
         let length = rest.iter().position(|byte| *byte == b'\n')?;
         self.next += length + 1;
-        Some(without_cr(&rest[..length]))
+        self.count += 1;
+        Some(Line { number: self.count, text: without_cr(rest.get(..length)?) })
     }
 
     /// What is left at the end of the input, if anything.
-    pub(super) fn last(&self) -> Option<&[u8]> {
-        self.bytes.get(self.next..).filter(|rest| !rest.is_empty()).map(without_cr)
+    pub(super) fn last(&self) -> Option<Line<'_>> {
+        let rest = self.bytes.get(self.next..).filter(|rest| !rest.is_empty())?;
+        Some(Line { number: self.count + 1, text: without_cr(rest) })
     }
 }
 
@@ -104,13 +122,14 @@ mod tests {
             let mut lines = Lines::default();
             let mut found = Vec::new();
             for chunk in [&text[..cut], &text[cut..]] {
-                lines.feed(chunk);
+                lines.feed(chunk).unwrap();
                 while let Some(line) = lines.next() {
-                    found.push(line.to_vec());
+                    found.push((line.number, line.text.to_vec()));
                 }
             }
-            found.extend(lines.last().map(<[u8]>::to_vec));
-            assert_eq!(found, [&b"one"[..], b"", b"two", b"last"], "cut at {cut}");
+            found.extend(lines.last().map(|line| (line.number, line.text.to_vec())));
+            let expected = [(1, &b"one"[..]), (2, b""), (3, b"two"), (4, b"last")];
+            assert_eq!(found, expected.map(|(number, text)| (number, text.to_vec())), "cut at {cut}");
         }
     }
 }

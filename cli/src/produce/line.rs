@@ -1,7 +1,5 @@
 //! A line as headers, key and value, in the order that `kafka-console-producer` reads them in.
 
-use crate::exit::Failure;
-
 const HEADERS_SEPARATOR: &[u8] = b"\t";
 
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +12,16 @@ pub(super) struct LineParser<'a> {
 /// Name and value.
 type Header<'a> = (&'a [u8], Option<&'a [u8]>);
 
+/// A line has no separator where one should be.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no `{}` after {what} in `{quote}`", separator.escape_debug())]
+pub(super) struct MissingSeparator {
+    separator: String,
+    what: &'static str,
+    /// The line, or its beginning.
+    quote: String,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ParsedLine<'a> {
     pub(super) headers: Vec<Header<'a>>,
@@ -22,7 +30,7 @@ pub(super) struct ParsedLine<'a> {
 }
 
 impl LineParser<'_> {
-    pub(super) fn parse<'l>(&self, line: &'l [u8]) -> Result<ParsedLine<'l>, Failure> {
+    pub(super) fn parse<'l>(&self, line: &'l [u8]) -> Result<ParsedLine<'l>, MissingSeparator> {
         let (headers, rest) = match self.parse_headers {
             true => {
                 let (headers, rest) = self.cut(line, HEADERS_SEPARATOR, "headers")?;
@@ -40,22 +48,25 @@ impl LineParser<'_> {
         Ok(ParsedLine { headers, key, value: self.nullable(value) })
     }
 
-    fn headers<'l>(&self, headers: &'l [u8], line: &[u8]) -> Result<Vec<Header<'l>>, Failure> {
+    fn headers<'l>(&self, headers: &'l [u8], line: &[u8]) -> Result<Vec<Header<'l>>, MissingSeparator> {
         if headers.is_empty() || self.nullable(headers).is_none() {
             return Ok(Vec::new());
         }
         let header = |header: &'l [u8]| {
             let (name, value) =
-                split_once(header, b":").ok_or_else(|| missing(line, ":", "a header's value"))?;
+                split_once(header, b":").ok_or_else(|| missing(line, b":", "a header's name"))?;
             Ok((name, self.nullable(value)))
         };
         headers.split(|byte| *byte == b',').map(header).collect()
     }
 
-    fn cut<'l>(&self, line: &'l [u8], separator: &[u8], what: &str) -> Result<(&'l [u8], &'l [u8]), Failure> {
-        split_once(line, separator).ok_or_else(|| {
-            missing(line, &String::from_utf8_lossy(separator).escape_debug().to_string(), what)
-        })
+    fn cut<'l>(
+        &self,
+        line: &'l [u8],
+        separator: &[u8],
+        what: &'static str,
+    ) -> Result<(&'l [u8], &'l [u8]), MissingSeparator> {
+        split_once(line, separator).ok_or_else(|| missing(line, separator, what))
     }
 
     fn nullable<'l>(&self, text: &'l [u8]) -> Option<&'l [u8]> {
@@ -68,9 +79,9 @@ fn split_once<'l>(text: &'l [u8], separator: &[u8]) -> Option<(&'l [u8], &'l [u8
     Some((&text[..at], &text[at + separator.len()..]))
 }
 
-fn missing(line: &[u8], separator: &str, what: &str) -> Failure {
-    let line: String = String::from_utf8_lossy(line).chars().take(60).collect();
-    Failure::Usage(format!("no `{separator}` after {what} in the line `{line}`"))
+fn missing(line: &[u8], separator: &[u8], what: &'static str) -> MissingSeparator {
+    let quote = String::from_utf8_lossy(line).chars().take(60).collect();
+    MissingSeparator { separator: String::from_utf8_lossy(separator).into_owned(), what, quote }
 }
 
 #[cfg(test)]
@@ -97,8 +108,8 @@ mod tests {
     #[test]
     fn a_line_without_its_separator_is_quoted() {
         let error = parser(false).parse(b"no separator").unwrap_err();
-        assert_eq!(error.to_string(), "no `:` after a key in the line `no separator`");
+        assert_eq!(error.to_string(), "no `:` after a key in `no separator`");
         let error = parser(true).parse(b"a=1\tkey:value").unwrap_err();
-        assert_eq!(error.to_string(), "no `:` after a header's value in the line `a=1\tkey:value`");
+        assert_eq!(error.to_string(), "no `:` after a header's name in `a=1\tkey:value`");
     }
 }

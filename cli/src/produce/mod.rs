@@ -18,7 +18,7 @@ use crate::connect::Bootstrap;
 use crate::exit::Failure;
 use crate::output::{Format, Output};
 use crate::progress;
-use input::{Input, Lines};
+use input::{Input, Line, Lines};
 use line::LineParser;
 
 /// Write lines to a topic, each as a record
@@ -144,7 +144,7 @@ impl Produce {
             let Some(chunk) = chunk.transpose()? else { break };
             bytes += chunk.len() as u64;
             bar.set_position(bytes);
-            lines.feed(&chunk);
+            lines.feed(&chunk)?;
             while let Some(line) = lines.next() {
                 self.send(line, producer).await?;
             }
@@ -156,13 +156,20 @@ impl Produce {
         Ok(bytes)
     }
 
-    async fn send(&self, line: &[u8], producer: &mut Producer) -> Result<(), Failure> {
+    /// A line that cannot be parsed ends it; the lines before are written.
+    async fn send(&self, line: Line<'_>, producer: &mut Producer) -> Result<(), Failure> {
         let parser = LineParser {
             parse_headers: self.parse_headers,
             key_separator: self.key_separator.as_deref(),
             null_marker: self.null_marker.as_deref(),
         };
-        let parsed = parser.parse(line)?;
+        let parsed = match parser.parse(line.text) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                producer.flush().await?;
+                return Err(Failure::Usage(format!("line {}: {error}", line.number)));
+            }
+        };
         let fixed = self.headers.iter().map(|(name, value)| (name.as_bytes(), Some(value.as_bytes())));
         let headers: Vec<_> = parsed.headers.into_iter().chain(fixed).collect();
         let record = OutgoingRecord {

@@ -1,7 +1,6 @@
 //! The one line on stdout with which the broker says that it serves.
 
 use std::fmt;
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 use ottla_broker::Broker;
@@ -23,7 +22,7 @@ pub(super) enum ReadyFormat {
 pub(super) struct Ready {
     bootstrap_servers: String,
     pid: u32,
-    data_dir: PathBuf,
+    data_dir: String,
 }
 
 impl Ready {
@@ -31,7 +30,7 @@ impl Ready {
         Ready {
             bootstrap_servers: broker.bootstrap_servers(),
             pid: std::process::id(),
-            data_dir: broker.data_dir().to_owned(),
+            data_dir: broker.data_dir().to_string_lossy().into_owned(),
         }
     }
 
@@ -48,6 +47,6 @@ impl Ready {
 impl fmt::Display for Ready {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Ready { bootstrap_servers, data_dir, .. } = self;
-        write!(f, "Ottla is ready: bootstrap.servers={bootstrap_servers}, data in {}", data_dir.display())
+        write!(f, "Ottla is ready: bootstrap.servers={bootstrap_servers}, data in {data_dir}")
     }
 }

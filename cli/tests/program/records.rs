@@ -48,8 +48,10 @@ fn keys_and_headers_are_parsed_and_printed() {
 fn a_line_without_its_separator_is_refused() {
     let broker = Broker::ephemeral();
     let error =
-        broker.ottla_with_input(&["produce", "t", "--key-separator", "\\t"], b"no tab\n").fails_with(2);
-    assert_eq!(error, "error: no `\\t` after a key in the line `no tab`\n");
+        broker.ottla_with_input(&["produce", "t", "--key-separator", "\\t"], b"a\tb\nno tab\n").fails_with(2);
+    assert_eq!(error, "error: line 2: no `\\t` after a key in `no tab`\n");
+    let written = broker.ottla(&[&["consume", "t"], &ALL[..]].concat()).ok();
+    assert_eq!(written, "b\n", "what stood before that line");
 }
 
 #[test]
