@@ -40,6 +40,14 @@ pub(super) struct ScannedSegment {
     fault: Option<TailFault>,
 }
 
+/// Where a walk begins.
+struct Walk {
+    indexes: SegmentIndexes,
+    /// Batches before this position have their entries.
+    indexed_to: u32,
+    start: SegmentEnd,
+}
+
 impl Scan<'_> {
     /// Walks a segment up to its end, to the space allocated ahead, or to the first fault.
     pub(super) fn segment(&mut self, base_offset: i64, next_base: Option<i64>) -> io::Result<ScannedSegment> {
@@ -65,29 +73,13 @@ impl Scan<'_> {
     }
 
     fn walk(&mut self, base_offset: i64, batches: &[u8]) -> io::Result<ScannedSegment> {
-        let believed = u32::try_from(self.known.recovery_point - base_offset).unwrap_or(0);
-        let mut indexes = SegmentIndexes::load(self.files, base_offset, believed, batches.len() as u32)?;
-        let mut indexed_to = indexes.offsets().last()?;
-        if indexed_to.is_some_and(|entry| !entry.fits(base_offset, batches)) {
-            indexes = SegmentIndexes::new();
-            indexed_to = None;
-        }
-        let note_from = indexed_to.map_or(0, |entry| entry.position);
-        let replay_from = u32::try_from(self.replay_from - base_offset).unwrap_or(0);
-        let start = indexes.offsets().last_where(|entry| entry.relative_offset <= replay_from)?;
-        let mut end = match start {
-            None => SegmentEnd { position: 0, relative_offset: 0 },
-            Some(entry) => SegmentEnd {
-                position: entry.position,
-                relative_offset: first_offset(batches, entry.position, base_offset),
-            },
-        };
+        let Walk { mut indexes, indexed_to, start: mut end } = self.begin(base_offset, batches)?;
         let fault = loop {
             match self.batch(base_offset, batches, end) {
                 Ok(None) => break None,
                 Err(fault) => break Some(fault),
                 Ok(Some(batch)) => {
-                    if end.position >= note_from {
+                    if end.position >= indexed_to {
                         let interval_bytes = self.known.index_interval_bytes;
                         indexes.note(base_offset, end.position, batch.header(), interval_bytes);
                     }
@@ -99,6 +91,26 @@ impl Scan<'_> {
         };
         let first_timestamp = BatchHeader::parse(batches).ok().map(|batch| batch.max_timestamp);
         Ok(ScannedSegment { end, file_bytes: 0, first_timestamp, indexes, fault })
+    }
+
+    /// Keeps the index entries that are believed, and begins at the last one before the batches that matter.
+    fn begin(&self, base_offset: i64, batches: &[u8]) -> io::Result<Walk> {
+        let relative = |offset: i64| u32::try_from(offset - base_offset).unwrap_or(0);
+        let believed = relative(self.known.recovery_point);
+        let mut indexes = SegmentIndexes::load(self.files, base_offset, believed, batches.len() as u32)?;
+        if indexes.offsets().last()?.is_some_and(|entry| !entry.fits(base_offset, batches)) {
+            indexes = SegmentIndexes::new();
+        }
+        let replay_from = relative(self.replay_from);
+        let entry = indexes.offsets().last_where(|entry| entry.relative_offset <= replay_from)?;
+        let position = entry.map_or(0, |entry| entry.position);
+        let first = batches.get(position as usize..).map(BatchHeader::parse);
+        let relative_offset = match first {
+            Some(Ok(first)) if position > 0 => relative(first.base_offset),
+            _ => 0,
+        };
+        let indexed_to = indexes.offsets().last()?.map_or(0, |entry| entry.position);
+        Ok(Walk { indexes, indexed_to, start: SegmentEnd { position, relative_offset } })
     }
 
     /// The batch at `end`, checked as far as it is not believed. `None` at the end of the segment.
@@ -180,13 +192,5 @@ impl ScannedSegment {
             return Ok(());
         }
         cut(&OpenOptions::new().write(true).open(files.path(base_offset, FileKind::Log))?, end_bytes)
-    }
-}
-
-fn first_offset(batches: &[u8], position: u32, base_offset: i64) -> u32 {
-    let batch = batches.get(position as usize..).map(BatchHeader::parse);
-    match batch {
-        Some(Ok(batch)) => u32::try_from(batch.base_offset - base_offset).unwrap_or(0),
-        _ => 0,
     }
 }
