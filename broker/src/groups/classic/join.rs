@@ -18,6 +18,13 @@ const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 300_000;
 /// client that never comes back fills the memory.
 const MAX_PENDING_MEMBERS: usize = 10_000;
 
+/// Protocols that a member may list. Real clients list one to five; finding what all members speak compares all with
+/// all.
+const MAX_PROTOCOLS: usize = 100;
+
+/// As much of a client's reason as is logged; clients that keep to KIP-800 send no more.
+const MAX_REASON_CHARS: usize = 255;
+
 /// A JoinGroup request, with what its transport and version say about it.
 #[derive(Debug, Clone)]
 pub(crate) struct Join {
@@ -39,7 +46,9 @@ impl ClassicGroup {
         if !self.has_room_for(member_id, turn) {
             self.remove(member_id, turn);
             turn.refuse_join(join.ticket, &MemberId::default(), ErrorCode::GroupMaxSizeReached);
-        } else if !self.supports(&join.request.protocol_type, &join.request.protocols) {
+        } else if join.request.protocols.len() > MAX_PROTOCOLS
+            || !self.supports(&join.request.protocol_type, &join.request.protocols)
+        {
             turn.refuse_join(join.ticket, member_id, ErrorCode::InconsistentGroupProtocol);
         } else if member_id.is_empty() {
             self.join_unknown(join, turn);
@@ -266,5 +275,5 @@ fn kept(protocols: &[JoinGroupRequestProtocol]) -> Vec<JoinGroupRequestProtocol>
 /// For the log: what happens, and what the client says about it (KIP-800).
 fn join_reason(what: &str, request: &JoinGroupRequest) -> String {
     let said = request.reason.as_ref().map_or("not provided", StrBytes::as_str);
-    format!("{what}; client reason: {said}")
+    format!("{what}; client reason: {}", said.chars().take(MAX_REASON_CHARS).collect::<String>())
 }

@@ -161,6 +161,14 @@ fn the_protocol_is_the_one_that_all_speak_and_most_prefer() {
 }
 
 #[test]
+fn a_member_that_lists_protocols_without_end_is_refused() {
+    let mut driver = Driver::new(config());
+    let request = join_request(&MemberId::default()).with_protocols(protocols(&["range"; 101]));
+    let ticket = driver.join(request);
+    assert_eq!(driver.joined(ticket).unwrap().error_code, ErrorCode::InconsistentGroupProtocol.code());
+}
+
+#[test]
 fn a_group_takes_no_more_than_its_maximum() {
     let mut driver = Driver::new(GroupConfig { max_size: 1, ..config() });
     let member_id = driver.stable_with_one();
