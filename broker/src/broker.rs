@@ -49,12 +49,13 @@ pub enum StartError {
 
 impl Broker {
     /// Starts a broker on the current tokio runtime. It serves when this returns.
-    pub async fn start(config: Config) -> Result<Broker, StartError> {
+    pub async fn start(mut config: Config) -> Result<Broker, StartError> {
         let listeners = bind(&config).await?;
         let max_connections =
             usize::try_from(config.settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
         let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
         let (path, temporary) = data_place(&config)?;
+        config.settings.log_dirs = path.to_string_lossy().into_owned();
         let data_dir = DataDir::open(&path, config.settings.node_id)?;
         let topics = Topics::open(data_dir, &config.settings, config.clock.clone())?;
         let state = Arc::new(BrokerState::new(config, topics)?);

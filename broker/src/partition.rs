@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::batch::BatchError;
 use ottla_storage::{
-    AppendContext, AppendError, AppendOrigin, AppendOutcome, Log, ReadError, ReadOutcome, SequenceError,
+    AppendContext, AppendError, AppendOrigin, AppendOutcome, Log, LogStopped, ReadError, ReadOutcome,
+    SequenceError,
 };
 
 use crate::fetch_wait::Waiters;
@@ -96,8 +97,7 @@ pub(crate) fn append_error_code(error: &AppendError) -> ErrorCode {
         AppendError::RecordListTooLarge { .. } => ErrorCode::RecordListTooLarge,
         AppendError::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
         AppendError::DiskFull { .. } | AppendError::Io { .. } => ErrorCode::KafkaStorageError,
-        // The topic went while the request was on its way.
-        AppendError::Stopped(_) => ErrorCode::UnknownTopicOrPartition,
+        AppendError::Stopped(stopped) => stopped_code(*stopped),
     }
 }
 
@@ -105,11 +105,19 @@ pub(crate) fn append_error_code(error: &AppendError) -> ErrorCode {
 pub(crate) fn read_error_code(error: &ReadError) -> ErrorCode {
     match error {
         ReadError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
-        ReadError::Stopped(_) => ErrorCode::UnknownTopicOrPartition,
+        ReadError::Stopped(stopped) => stopped_code(*stopped),
         ReadError::Segment(error) => {
             tracing::error!("{error}");
             ErrorCode::KafkaStorageError
         }
+    }
+}
+
+/// The log went while the request was on its way. Of a broker that stops, clients look for the next leader.
+fn stopped_code(stopped: LogStopped) -> ErrorCode {
+    match stopped {
+        LogStopped::Closed => ErrorCode::NotLeaderOrFollower,
+        LogStopped::Deleted => ErrorCode::UnknownTopicOrPartition,
     }
 }
 

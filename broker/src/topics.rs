@@ -279,3 +279,67 @@ impl Topics {
         settings
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ottla_protocol::Compression;
+    use ottla_protocol::batch::BatchBuilder;
+    use ottla_storage::AppendOrigin;
+
+    use super::*;
+
+    const NOW_MS: i64 = 1_000_000;
+
+    fn open(dir: &Path) -> Topics {
+        let data_dir = DataDir::open(dir, 1).unwrap();
+        Topics::open(data_dir, &BrokerSettings::default(), Clock::manual(NOW_MS)).unwrap()
+    }
+
+    fn append(topic: &Topic) {
+        let mut batch = BatchBuilder::new(Compression::None);
+        batch.push(NOW_MS, None, Some(b"value")).unwrap();
+        let partition = topic.partition(0).unwrap();
+        partition.append(&batch.build().unwrap(), AppendOrigin::Client, NOW_MS).unwrap();
+    }
+
+    #[test]
+    fn a_flush_moves_the_recovery_point_to_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let topics = open(dir.path());
+        let topic = topics.create(NewTopic::with_defaults("t")).unwrap();
+        append(&topic);
+        assert_eq!(topic.partitions[0].log.recovery_point(), 0);
+        topics.flush().unwrap();
+        assert_eq!(topic.partitions[0].log.recovery_point(), 1);
+        let checkpoint =
+            std::fs::read_to_string(dir.path().join("recovery-point-offset-checkpoint")).unwrap();
+        assert!(checkpoint.contains("t 0 1"), "{checkpoint}");
+    }
+
+    #[test]
+    fn a_closed_directory_is_not_written_to() {
+        let dir = tempfile::tempdir().unwrap();
+        let topics = open(dir.path());
+        append(&topics.create(NewTopic::with_defaults("t")).unwrap());
+        topics.close().unwrap();
+        let next = open(dir.path());
+        append(&next.by_name("t").unwrap());
+        next.flush().unwrap();
+        let checkpoint = dir.path().join("recovery-point-offset-checkpoint");
+        let written = std::fs::read_to_string(&checkpoint).unwrap();
+        topics.flush().unwrap();
+        assert_eq!(std::fs::read_to_string(&checkpoint).unwrap(), written);
+    }
+
+    #[test]
+    fn settings_that_only_kafka_knows_do_not_keep_a_topic_from_opening() {
+        let dir = tempfile::tempdir().unwrap();
+        let topics = open(dir.path());
+        let overrides =
+            BTreeMap::from([("x.y".to_owned(), "1".to_owned()), ("segment.ms".to_owned(), "5".to_owned())]);
+        assert!(
+            matches!(topics.resolve(&overrides), Err(InvalidTopicConfig::Unknown { name }) if name == "x.y")
+        );
+        assert_eq!(topics.resolve_known("t", &overrides).segment_ms, 5);
+    }
+}
