@@ -77,6 +77,8 @@ pub enum DataDirError {
     KafkasMetadata { path: PathBuf },
     #[error("the disk is full: cannot write {}; free some space and try again", path.display())]
     DiskFull { path: PathBuf },
+    #[error("cannot write {}: {source}; choose a data directory that this user may write to", path.display())]
+    NotWritable { path: PathBuf, source: io::Error },
     #[error("cannot read or write {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("cannot use {}: {source}", path.display())]
@@ -304,5 +306,11 @@ fn meta_properties(path: &Path, node_id: i32) -> Result<MetaProperties, DataDirE
 
 fn io_error(path: &Path, source: io::Error) -> DataDirError {
     let path = path.to_owned();
-    if is_disk_full(&source) { DataDirError::DiskFull { path } } else { DataDirError::Io { path, source } }
+    match source.kind() {
+        _ if is_disk_full(&source) => DataDirError::DiskFull { path },
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            DataDirError::NotWritable { path, source }
+        }
+        _ => DataDirError::Io { path, source },
+    }
 }

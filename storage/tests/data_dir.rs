@@ -93,6 +93,7 @@ fn a_read_only_directory_is_named() {
         return;
     }
     let Err(error) = DataDir::open(dir.path(), 1) else { panic!("opened without writing") };
+    assert!(matches!(error, DataDirError::NotWritable { .. }));
     assert!(error.to_string().contains(dir.path().to_str().unwrap()));
 }
 
