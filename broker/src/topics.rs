@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ottla_protocol::messages::TopicName;
 use ottla_protocol::{ErrorCode, StrBytes};
 use ottla_storage::{CloseError, DataDir, OpenError, kafka_uuid};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -160,7 +160,7 @@ impl Topics {
 
     /// Creates a planned topic. It is in the catalog, and on disk, when this returns.
     pub(crate) fn carry_out(&self, planned: PlannedTopic) -> Result<Arc<Topic>, CreateTopicError> {
-        let _changing = self.changing.lock();
+        let _changing = self.change()?;
         let PlannedTopic { name, partitions, settings, overrides } = planned;
         // Somebody else may have taken the name since it was planned.
         self.catalog.read().check_free(&name)?;
@@ -191,7 +191,7 @@ impl Topics {
 
     /// Deletes a topic. Its files go when the last reader has let go of them.
     pub(crate) fn delete(&self, topic: &Topic) -> Result<(), TopicWriteError> {
-        let _changing = self.changing.lock();
+        let _changing = self.change()?;
         let topic = self.by_id(topic.id).ok_or(TopicWriteError::Gone)?;
         self.store.remove_topic(topic.id)?;
         self.catalog.write().remove(&topic);
@@ -202,7 +202,7 @@ impl Topics {
 
     /// Adds partitions until there are `count`.
     pub(crate) fn add_partitions(&self, topic: &Topic, count: i32) -> Result<(), TopicWriteError> {
-        let _changing = self.changing.lock();
+        let _changing = self.change()?;
         let topic = self.by_id(topic.id).ok_or(TopicWriteError::Gone)?;
         let indexes = topic.partitions.len() as i32..count;
         let config = topic.settings.log_config();
@@ -220,7 +220,7 @@ impl Topics {
         overrides: BTreeMap<String, String>,
         settings: TopicSettings,
     ) -> Result<(), TopicWriteError> {
-        let _changing = self.changing.lock();
+        let _changing = self.change()?;
         let topic = self.by_id(topic.id).ok_or(TopicWriteError::Gone)?;
         self.store.set_overrides(&topic.name, &topic.overrides, &overrides)?;
         for partition in &topic.partitions {
@@ -244,8 +244,11 @@ impl Topics {
         for partition in std::iter::once(first).chain(grown) {
             partition.log.flush()?;
         }
-        let changing = self.changing.lock();
-        if *changing == Lifecycle::Open { Ok(self.store.write_checkpoints(&partitions)?) } else { Ok(()) }
+        match self.change() {
+            Ok(_changing) => Ok(self.store.write_checkpoints(&partitions)?),
+            // What a closed log knows was written when it was closed.
+            Err(_) => Ok(()),
+        }
     }
 
     /// Forgets the sequence numbers of producers that have written nothing for so long.
@@ -259,6 +262,12 @@ impl Topics {
         let mut changing = self.changing.lock();
         *changing = Lifecycle::Closed;
         self.store.close(&self.partitions())
+    }
+
+    /// Takes the right to change topics, as long as the directory is ours.
+    fn change(&self) -> Result<MutexGuard<'_, Lifecycle>, TopicWriteError> {
+        let changing = self.changing.lock();
+        if *changing == Lifecycle::Open { Ok(changing) } else { Err(TopicWriteError::Closed) }
     }
 
     fn partitions(&self) -> Vec<Arc<Partition>> {
@@ -329,6 +338,8 @@ mod tests {
         let written = std::fs::read_to_string(&checkpoint).unwrap();
         topics.flush().unwrap();
         assert_eq!(std::fs::read_to_string(&checkpoint).unwrap(), written);
+        let refused = topics.create(NewTopic::with_defaults("u")).err().unwrap();
+        assert_eq!(refused.code(), ErrorCode::NotController);
     }
 
     #[test]

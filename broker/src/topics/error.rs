@@ -76,6 +76,8 @@ pub(crate) enum InvalidTopicConfig {
 pub(crate) enum TopicWriteError {
     #[error("This server does not host this topic-partition.")]
     Gone,
+    #[error("the broker is stopping")]
+    Closed,
     #[error(transparent)]
     Log(#[from] OpenError),
     #[error(transparent)]
@@ -86,6 +88,8 @@ impl TopicWriteError {
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
             TopicWriteError::Gone => ErrorCode::UnknownTopicOrPartition,
+            // As from a controller that is no longer one; clients try again.
+            TopicWriteError::Closed => ErrorCode::NotController,
             TopicWriteError::Log(_) | TopicWriteError::DataDir(_) => ErrorCode::KafkaStorageError,
         }
     }
