@@ -22,7 +22,7 @@ const DELETED_DIR_SUFFIX: &str = "-delete";
 /// What file systems allow a name to be.
 const MAX_NAME_BYTES: usize = 255;
 
-/// Which of a segment's files; see "The disk format" in ARCHITECTURE.md.
+/// Which of a segment's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FileKind {
     Log,
