@@ -1,0 +1,199 @@
+//! A broker with topics, and jobs that run over them.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use ottla_broker::{Broker, Config};
+use ottla_client::{Acks, Client, ClientConfig, NewTopic};
+use ottla_protocol::Compression;
+use ottla_protocol::batch::BatchBuilder;
+use ottla_stream::checkpoint::Checkpoint;
+use ottla_stream::conf::Conf;
+use ottla_stream::output_mode::OutputMode;
+use ottla_stream::progress::StreamingQueryProgress;
+use ottla_stream::sink::{JsonLinesSink, Sink, SinkError};
+use ottla_stream::stop::{self, StopSignal};
+use ottla_stream::trigger::Trigger;
+use ottla_stream::{Observer, Session, Step, StreamingQuery};
+use parking_lot::Mutex;
+
+pub(crate) struct Kafka {
+    pub(crate) broker: Broker,
+    pub(crate) client: Client,
+}
+
+impl Kafka {
+    pub(crate) async fn start() -> Kafka {
+        let broker = Broker::start(Config::ephemeral()).await.unwrap();
+        let client = Client::connect(ClientConfig::new(broker.bootstrap_servers())).await.unwrap();
+        Kafka { broker, client }
+    }
+
+    pub(crate) async fn create(&self, topic: &str, partitions: i32) {
+        let topics = [NewTopic::new(topic).with_partitions(partitions)];
+        for outcome in self.client.create_topics(&topics).await.unwrap() {
+            outcome.result.unwrap();
+        }
+    }
+
+    /// Writes one batch of values.
+    pub(crate) async fn put(
+        &self,
+        topic: &str,
+        partition: i32,
+        values: impl IntoIterator<Item = impl ToString>,
+    ) {
+        let mut batch = BatchBuilder::new(Compression::Lz4);
+        for value in values {
+            batch.push(1_700_000_000_000, None, Some(value.to_string().as_bytes())).unwrap();
+        }
+        self.client.produce(topic, partition, batch.build().unwrap(), Acks::Leader).await.unwrap();
+    }
+}
+
+/// A job, as flags of the command line would make it.
+#[derive(Clone)]
+pub(crate) struct Job {
+    sql: String,
+    output_mode: OutputMode,
+    trigger: Trigger,
+    options: BTreeMap<String, String>,
+}
+
+/// The rows of one batch as JSON lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct BatchRows {
+    pub(crate) id: u64,
+    pub(crate) rows: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) batches: Vec<BatchRows>,
+    pub(crate) progress: Vec<StreamingQueryProgress>,
+    /// What the run ended with.
+    pub(crate) error: Option<String>,
+}
+
+impl Outcome {
+    pub(crate) fn rows(&self) -> Vec<&str> {
+        self.batches.iter().flat_map(|batch| &batch.rows).map(String::as_str).collect()
+    }
+}
+
+/// Where a run is cut off.
+pub(crate) type CrashPoint = Option<(u64, Step)>;
+
+impl Job {
+    pub(crate) fn new(sql: &str) -> Job {
+        let options = BTreeMap::from([("startingOffsets".to_owned(), "earliest".to_owned())]);
+        let (output_mode, trigger) = (OutputMode::Append, Trigger::AvailableNow);
+        Job { sql: sql.to_owned(), output_mode, trigger, options }
+    }
+
+    pub(crate) fn output_mode(self, output_mode: OutputMode) -> Job {
+        Job { output_mode, ..self }
+    }
+
+    pub(crate) fn trigger(self, trigger: Trigger) -> Job {
+        Job { trigger, ..self }
+    }
+
+    pub(crate) fn option(mut self, key: &str, value: &str) -> Job {
+        self.options.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    pub(crate) async fn run(&self, kafka: &Kafka, checkpoint: &Path) -> Outcome {
+        self.run_until_crash(kafka, checkpoint, None).await
+    }
+
+    pub(crate) async fn run_until_crash(
+        &self,
+        kafka: &Kafka,
+        checkpoint: &Path,
+        crash: CrashPoint,
+    ) -> Outcome {
+        let (_stopper, stop) = stop::channel();
+        self.run_until_stopped(kafka, checkpoint, crash, stop).await
+    }
+
+    pub(crate) async fn run_until_stopped(
+        &self,
+        kafka: &Kafka,
+        checkpoint: &Path,
+        crash: CrashPoint,
+        stop: StopSignal,
+    ) -> Outcome {
+        let seen = Arc::new(Mutex::new(Outcome::default()));
+        let result = self.try_run(kafka, checkpoint, crash, stop, seen.clone()).await;
+        let mut outcome = seen.lock().clone();
+        outcome.error = result.err().map(|error| error.to_string());
+        outcome
+    }
+
+    async fn try_run(
+        &self,
+        kafka: &Kafka,
+        checkpoint: &Path,
+        crash: CrashPoint,
+        stop: StopSignal,
+        seen: Arc<Mutex<Outcome>>,
+    ) -> Result<(), Box<dyn std::error::Error>> {
+        let mut conf = Conf::default();
+        conf.set("spark.sql.session.timeZone", "UTC")?;
+        let mut options = self.options.clone();
+        options.insert("kafka.bootstrap.servers".to_owned(), kafka.broker.bootstrap_servers());
+        let plan = Session::new(conf)?.plan(&self.sql, &options, self.output_mode).await?;
+        let sink = Box::new(RecordingSink { seen: seen.clone() });
+        let observer = Box::new(Recorder { seen, crash });
+        let checkpoint = Checkpoint::open(checkpoint)?;
+        let query = StreamingQuery::new(plan, &kafka.client, checkpoint, sink, self.trigger, observer);
+        Ok(query.run(stop).await?)
+    }
+}
+
+struct RecordingSink {
+    seen: Arc<Mutex<Outcome>>,
+}
+
+#[async_trait]
+impl Sink for RecordingSink {
+    fn description(&self) -> String {
+        "recording".to_owned()
+    }
+
+    async fn write_batch(
+        &mut self,
+        batch_id: u64,
+        names: &[String],
+        rows: SendableRecordBatchStream,
+    ) -> Result<u64, SinkError> {
+        let mut lines = Vec::new();
+        let utc = "UTC".parse().expect("a time zone");
+        let count = JsonLinesSink::new(&mut lines, utc).write_batch(batch_id, names, rows).await?;
+        let text = String::from_utf8(lines).expect("JSON is UTF-8");
+        let rows = text.lines().map(str::to_owned).collect();
+        self.seen.lock().batches.push(BatchRows { id: batch_id, rows });
+        Ok(count)
+    }
+}
+
+struct Recorder {
+    seen: Arc<Mutex<Outcome>>,
+    crash: CrashPoint,
+}
+
+impl Observer for Recorder {
+    fn progress(&mut self, progress: &StreamingQueryProgress) {
+        self.seen.lock().progress.push(progress.clone());
+    }
+
+    fn step(&mut self, batch_id: u64, step: Step) -> ControlFlow<()> {
+        if self.crash == Some((batch_id, step)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}

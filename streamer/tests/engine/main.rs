@@ -1,0 +1,10 @@
+//! The engine against a broker in the same process, and its binary as a user runs it.
+
+mod aggregation;
+mod binary;
+mod console;
+mod crash;
+mod harness;
+mod killed;
+mod resume;
+mod source_options;
