@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use ottla_protocol::frame::{FrameDecoder, FrameError};
 use ottla_protocol::{DecodeError, RequestHeader, decode_header};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -69,7 +69,8 @@ enum InFlight {
 enum Event {
     /// The oldest request has its reply.
     Replied(Reply),
-    Readable,
+    /// So many bytes were read; none is the end of what the client sends.
+    Read(usize),
     Idle,
 }
 
@@ -102,11 +103,9 @@ impl Connection {
                     self.stream.write_all_buf(&mut response).await?;
                 }
                 Event::Replied(Reply::Nothing) => {}
-                Event::Readable => match self.read()? {
-                    Read::Some | Read::Nothing => {}
-                    Read::Closed if self.read_buffer.is_empty() => return Ok(()),
-                    Read::Closed => return Err(ConnectionError::CutShort),
-                },
+                Event::Read(1..) => self.idle.touch(),
+                Event::Read(0) if self.read_buffer.is_empty() => return Ok(()),
+                Event::Read(0) => return Err(ConnectionError::CutShort),
                 Event::Idle => self.read_buffer = BytesMut::from(&self.read_buffer[..]),
             }
         }
@@ -114,25 +113,12 @@ impl Connection {
 
     async fn next_event(&mut self) -> Result<Event, ConnectionError> {
         let (replies, reads) = (!self.in_flight.is_empty(), self.takes_requests());
-        let Connection { stream, in_flight, idle, .. } = self;
+        let Connection { stream, read_buffer, in_flight, idle, .. } = self;
         tokio::select! {
             biased;
             reply = poll_fn(|cx| poll_oldest(in_flight, cx)), if replies => Ok(Event::Replied(reply?)),
-            ready = stream.readable(), if reads => ready.map(|()| Event::Readable).map_err(ConnectionError::Io),
+            read = read(stream, read_buffer), if reads => Ok(Event::Read(read?)),
             () = idle.passed() => Ok(Event::Idle),
-        }
-    }
-
-    fn read(&mut self) -> Result<Read, ConnectionError> {
-        if self.read_buffer.capacity() - self.read_buffer.len() < MIN_READ_BYTES {
-            self.read_buffer.reserve(READ_BYTES.saturating_sub(self.read_buffer.len()).max(MIN_READ_BYTES));
-        }
-        self.idle.touch();
-        match self.stream.try_read_buf(&mut self.read_buffer) {
-            Ok(0) => Ok(Read::Closed),
-            Ok(_) => Ok(Read::Some),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Read::Nothing),
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -171,6 +157,16 @@ impl Connection {
     }
 }
 
+/// Waits for bytes, then makes room for them: a connection that waits needs no buffer.
+async fn read(stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+    stream.readable().await?;
+    if buffer.capacity() - buffer.len() < MIN_READ_BYTES {
+        buffer.reserve(READ_BYTES.saturating_sub(buffer.len()).max(MIN_READ_BYTES));
+    }
+    // Unlike try_read_buf, this learns from a short read that the socket is empty, which saves the next system call.
+    stream.read_buf(buffer).await
+}
+
 /// Lets every request go on, and takes the reply of the oldest one if it is there.
 fn poll_oldest(
     in_flight: &mut VecDeque<InFlight>,
@@ -191,13 +187,6 @@ fn poll_oldest(
         }
         None => Poll::Pending,
     }
-}
-
-enum Read {
-    Some,
-    /// The socket was not readable after all.
-    Nothing,
-    Closed,
 }
 
 /// Tells when a connection has been silent for [`IDLE`]. Sleeps for good once it has told: an idle broker does not
