@@ -88,7 +88,7 @@ restart_after_kill() {
 kafka() {
   local tool="$1"
   shift
-  timeout 60 java -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$jars/*" "$tool" --bootstrap-server "$bootstrap" "$@"
+  timeout 120 java -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$jars/*" "$tool" --bootstrap-server "$bootstrap" "$@"
 }
 
 create_topic() { kafka org.apache.kafka.tools.TopicCommand --create --topic windows --partitions 3; }
@@ -101,7 +101,7 @@ produce() {
 }
 consume() {
   kafka org.apache.kafka.tools.consumer.ConsoleConsumer --topic windows --from-beginning --group readers \
-    --max-messages 100 --timeout-ms 20000 >"$work/consumed"
+    --max-messages 100 --timeout-ms 60000 >"$work/consumed"
   diff <(seq -f 'record %g' 100 | sort) <(sort "$work/consumed")
 }
 describe_group() {
