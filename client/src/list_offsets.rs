@@ -43,10 +43,23 @@ pub struct ListedOffset {
     pub leader_epoch: Option<i32>,
 }
 
+/// Topic, partition, and which of its offsets.
 type Wanted<'a> = (&'a str, i32, OffsetSpec);
 
+/// One partition on its way to its leader.
+#[derive(Debug)]
+struct Question<'a> {
+    /// Its place among all that is asked.
+    position: usize,
+    topic: &'a str,
+    partition: i32,
+    spec: OffsetSpec,
+    leader: Leader,
+}
+
 impl Client {
-    /// One answer for each question, in the same order. Fails if any partition has none.
+    /// One answer for each question, in the same order; several about one partition may be asked at once. Fails if any
+    /// partition has no answer.
     pub async fn list_offsets(&self, wanted: &[Wanted<'_>]) -> Result<Vec<ListedOffset>, RequestError> {
         let attempts = self.attempts();
         loop {
@@ -64,13 +77,18 @@ impl Client {
     }
 
     async fn list_offsets_once(&self, wanted: &[Wanted<'_>]) -> Result<Vec<ListedOffset>, RequestError> {
-        let mut by_leader: HashMap<HostPort, Vec<(usize, Wanted<'_>, Leader)>> = HashMap::new();
-        for (position, wanted) in wanted.iter().enumerate() {
-            let leader = self.leader(wanted.0, wanted.1, AutoCreate::Forbidden).await?;
-            by_leader.entry(leader.server.clone()).or_default().push((position, *wanted, leader));
+        // Kafka refuses a request that names a partition twice, so the second question about it goes into another.
+        let mut requests: HashMap<(HostPort, usize), Vec<Question<'_>>> = HashMap::new();
+        let mut asked: HashMap<(&str, i32), usize> = HashMap::new();
+        for (position, (topic, partition, spec)) in wanted.iter().copied().enumerate() {
+            let leader = self.leader(topic, partition, AutoCreate::Forbidden).await?;
+            let times_asked = asked.entry((topic, partition)).or_default();
+            let request = requests.entry((leader.server.clone(), *times_asked)).or_default();
+            request.push(Question { position, topic, partition, spec, leader });
+            *times_asked += 1;
         }
-        let requests = by_leader.iter().map(|(server, questions)| self.list_offsets_at(server, questions));
-        let mut answers = try_join_all(requests).await?.concat();
+        let sent = requests.iter().map(|((server, _), questions)| self.list_offsets_at(server, questions));
+        let mut answers = try_join_all(sent).await?.concat();
         answers.sort_by_key(|(position, _)| *position);
         Ok(answers.into_iter().map(|(_, listed)| listed).collect())
     }
@@ -78,28 +96,26 @@ impl Client {
     async fn list_offsets_at(
         &self,
         server: &HostPort,
-        questions: &[(usize, Wanted<'_>, Leader)],
+        questions: &[Question<'_>],
     ) -> Result<Vec<(usize, ListedOffset)>, RequestError> {
         let connection = self.connection(server, Lane::Control).await?;
         let response = connection.call(VERSIONS, |_| request(questions)).await?;
         let mut answers = by_partition(response);
-        questions
-            .iter()
-            .map(|(position, (topic, partition, _), _)| {
-                let answer = answers.get_mut(*topic).and_then(|answers| answers.remove(partition));
-                Ok((*position, listed_offset(topic, *partition, answer)?))
-            })
-            .collect()
+        let answer = |Question { position, topic, partition, .. }: &Question<'_>| {
+            let answer = answers.get_mut(*topic).and_then(|answers| answers.remove(partition));
+            Ok((*position, listed_offset(topic, *partition, answer)?))
+        };
+        questions.iter().map(answer).collect()
     }
 }
 
-fn request(questions: &[(usize, Wanted<'_>, Leader)]) -> ListOffsetsRequest {
-    let partitions = questions.iter().map(|(_, (topic, partition, spec), leader)| {
+fn request(questions: &[Question<'_>]) -> ListOffsetsRequest {
+    let partitions = questions.iter().map(|question| {
         let partition = ListOffsetsPartition::default()
-            .with_partition_index(*partition)
-            .with_current_leader_epoch(leader.epoch)
-            .with_timestamp(spec.timestamp());
-        (*topic, partition)
+            .with_partition_index(question.partition)
+            .with_current_leader_epoch(question.leader.epoch)
+            .with_timestamp(question.spec.timestamp());
+        (question.topic, partition)
     });
     let topics = by_topic(partitions)
         .into_iter()

@@ -132,11 +132,7 @@ pub(crate) async fn offsets_are_listed_by_place_and_time(client: Client) {
         OffsetSpec::Timestamp(9_999),
         OffsetSpec::MaxTimestamp,
     ];
-    // A partition may stand in a ListOffsets request only once.
-    let mut listed = Vec::new();
-    for spec in specs {
-        listed.extend(client.list_offsets(&[(&topic, 0, spec)]).await.unwrap());
-    }
+    let listed = client.list_offsets(&specs.map(|spec| (topic.as_str(), 0, spec))).await.unwrap();
     let offsets: Vec<Option<i64>> = listed.iter().map(|listed| listed.offset).collect();
     assert_eq!(offsets, [Some(0), Some(3), Some(1), None, Some(2)]);
     assert_eq!(listed[2].timestamp_ms, Some(2_000));
