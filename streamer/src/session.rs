@@ -127,10 +127,13 @@ impl Session {
     }
 }
 
-/// The options of a topic that no statement declares.
+/// The options of a topic that no statement declares: it is what is subscribed to, unless the options say otherwise.
 pub fn topic_options(topic: &str, options: &BTreeMap<String, String>) -> Result<KafkaOptions, OptionError> {
     let mut options = options.clone();
-    options.insert("subscribe".to_owned(), topic.to_owned());
+    let strategies = ["assign", "subscribe", "subscribepattern"];
+    if !options.keys().any(|key| strategies.contains(&key.to_lowercase().as_str())) {
+        options.insert("subscribe".to_owned(), topic.to_owned());
+    }
     KafkaOptions::parse(&options)
 }
 
@@ -157,29 +160,30 @@ fn physical_optimizer_rules()
     rules
 }
 
-/// DataFusion's complaint in Spark's words.
+/// DataFusion's complaint, in Spark's words where it has a kind of its own.
 fn analysis_error(error: &DataFusionError, select: &StreamingSelect) -> QueryError {
-    let diagnosed = error
-        .diagnostic()
-        .and_then(|diagnostic| diagnostic.span)
-        .map(|span| Position { line: span.start.line, column: span.start.column.saturating_sub(1) });
-    let error = match error.find_root() {
-        DataFusionError::SchemaError(schema_error, _) => match schema_error.as_ref() {
-            SchemaError::FieldNotFound { field, valid_fields } => SqlError::UnresolvedColumn {
-                name: field.name.clone(),
-                candidates: valid_fields.iter().map(|field| written_name(&field.name).to_owned()).collect(),
-                position: select.position_of(&field.name),
-            },
-            other => unpositioned(&other.to_string(), diagnosed),
+    let root = error.find_root();
+    if let DataFusionError::SchemaError(schema_error, _) = root
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref()
+    {
+        let candidates = valid_fields.iter().map(|field| written_name(&field.name).to_owned());
+        let unresolved = SqlError::UnresolvedColumn {
+            name: field.name.clone(),
+            candidates: candidates.collect(),
+            position: select.position_of(&field.name),
+        };
+        return unresolved.into();
+    }
+    let message = match root {
+        DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) => message.clone(),
+        other => other.strip_backtrace(),
+    };
+    let error = match error.diagnostic().and_then(|diagnostic| diagnostic.span) {
+        Some(span) => SqlError::Analysis {
+            message,
+            position: Position { line: span.start.line, column: span.start.column.saturating_sub(1) },
         },
-        other => unpositioned(&other.strip_backtrace(), diagnosed),
+        None => SqlError::Unpositioned(message),
     };
     error.into()
-}
-
-fn unpositioned(message: &str, position: Option<Position>) -> SqlError {
-    match position {
-        Some(position) => SqlError::Analysis { message: message.to_owned(), position },
-        None => SqlError::Unpositioned(message.to_owned()),
-    }
 }

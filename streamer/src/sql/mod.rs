@@ -59,6 +59,7 @@ pub fn parse(text: &str, is_function: &dyn Fn(&str) -> bool) -> Result<Streaming
         return Err(SqlError::NotServed(first_words(&statement)));
     };
     let columns = output_columns(&query.body, &|name| tokens.spelled(name));
+    tell_columns_apart(&mut query.body);
     let mut resolver = Resolver {
         tokens: &tokens,
         is_function,
@@ -154,6 +155,25 @@ fn output_columns(body: &SetExpr, spelled: &dyn Fn(&Ident) -> String) -> Vec<Out
         SetExpr::Query(query) => output_columns(&query.body, spelled),
         SetExpr::SetOperation { left, .. } => output_columns(left, spelled),
         _ => vec![OutputColumn::Wildcard],
+    }
+}
+
+/// Spark lets columns of one result have the same name; DataFusion does not. What they are called in the end is in
+/// [`output_columns`], so that any other name serves here.
+fn tell_columns_apart(body: &mut SetExpr) {
+    let SetExpr::Select(select) = body else {
+        return;
+    };
+    let texts: Vec<_> = select.projection.iter().map(ToString::to_string).collect();
+    let has_wildcard = texts.iter().any(|text| text.ends_with('*'));
+    for (place, item) in select.projection.iter_mut().enumerate() {
+        let is_repeated = texts.iter().take(place).any(|text| *text == item.to_string());
+        if let SelectItem::UnnamedExpr(expr) = item
+            && (is_repeated || has_wildcard)
+        {
+            let alias = Ident::with_quote('`', format!("column {place}"));
+            *item = SelectItem::ExprWithAlias { expr: expr.clone(), alias };
+        }
     }
 }
 

@@ -131,6 +131,34 @@ async fn only_the_columns_that_are_used_and_all_of_them() {
 }
 
 #[tokio::test]
+async fn columns_may_have_the_same_name() {
+    let (kafka, checkpoint) = (two_partitions().await, tempdir().unwrap());
+    let sql = "SELECT offset, offset, offset + 1 FROM STREAM t WHERE partition = 1 AND offset = 2";
+    let rows = Job::new(sql).run(&kafka, checkpoint.path()).await;
+    assert_eq!(rows.rows(), [r#"{"offset":2,"offset":2,"(offset + 1)":3}"#]);
+    let checkpoint = tempdir().unwrap();
+    let sql = "SELECT *, offset FROM STREAM t WHERE partition = 1 AND offset = 2";
+    let rows = Job::new(sql).run(&kafka, checkpoint.path()).await;
+    assert!(rows.rows()[0].ends_with(r#""timestampType":0,"offset":2}"#), "{rows:?}");
+}
+
+#[tokio::test]
+async fn partitions_are_assigned_and_topics_matched() {
+    let kafka = two_partitions().await;
+    for topic in ["other-1", "other-2"] {
+        kafka.create(topic, 1).await;
+        kafka.put(topic, 0, ["x"]).await;
+    }
+    for (key, value, rows) in
+        [("assign", "{\"t\":[1]}", 3), ("subscribePattern", "oth.*", 2), ("subscribe", "t, other-1", 10)]
+    {
+        let checkpoint = tempdir().unwrap();
+        let outcome = Job::new(OFFSETS).option(key, value).run(&kafka, checkpoint.path()).await;
+        assert_eq!((outcome.error.as_deref(), outcome.rows().len()), (None, rows), "{key}");
+    }
+}
+
+#[tokio::test]
 async fn partitions_added_while_it_runs_are_read_from_their_beginning() {
     let (kafka, checkpoint) = (two_partitions().await, tempdir().unwrap());
     let job = Job::new(OFFSETS);
