@@ -28,13 +28,16 @@ impl Handler for CreateTopicsRequest {
         for topic in &self.topics {
             *times_named.entry(topic.name.clone()).or_insert(0) += 1;
         }
-        let topics = self.topics.into_iter().map(|topic| {
-            if times_named.get(&topic.name) != Some(&1) {
-                return refused(topic.name, ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned());
-            }
+        let topics = self.topics.into_iter().filter_map(|topic| {
             let name = topic.name.clone();
-            create(&broker, topic, self.validate_only)
-                .unwrap_or_else(|error| refused(name, error.code(), error.to_string()))
+            // A name that comes several times is answered once.
+            match times_named.remove(&name)? {
+                1 => Some(
+                    create(&broker, topic, self.validate_only)
+                        .unwrap_or_else(|error| refused(name, error.code(), error.to_string())),
+                ),
+                _ => Some(refused(name, ErrorCode::InvalidRequest, "Duplicate topic name.".to_owned())),
+            }
         });
         CreateTopicsResponse::default().with_topics(topics.collect())
     }
