@@ -16,11 +16,11 @@ impl Handler for SyncGroupRequest {
     const SERVED: VersionRange = VersionRange { min: 0, max: 5 };
 
     async fn handle(self, broker: Arc<BrokerState>, context: RequestContext) -> SyncGroupResponse {
-        if self.group_id.is_empty() {
-            return SyncGroupResponse::default().with_error_code(ErrorCode::InvalidGroupId.code());
-        }
         if context.api_version >= 5 && (self.protocol_type.is_none() || self.protocol_name.is_none()) {
             return SyncGroupResponse::default().with_error_code(ErrorCode::InconsistentGroupProtocol.code());
+        }
+        if self.group_id.is_empty() {
+            return SyncGroupResponse::default().with_error_code(ErrorCode::InvalidGroupId.code());
         }
         broker.groups.sync(self).await
     }
