@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use ottla_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
-use ottla_protocol::{ErrorCode, VersionRange};
+use ottla_protocol::{ErrorCode, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, VersionRange};
 
 use crate::context::RequestContext;
 use crate::handlers::Handler;
@@ -23,15 +23,21 @@ impl Handler for InitProducerIdRequest {
             Ok(producer_id) => InitProducerIdResponse::default().with_producer_id(ProducerId(producer_id)),
             Err(error) => InitProducerIdResponse::default()
                 .with_error_code(error.code())
-                .with_producer_id(ProducerId(-1))
-                .with_producer_epoch(-1),
+                .with_producer_id(ProducerId(NO_PRODUCER_ID))
+                .with_producer_epoch(NO_PRODUCER_EPOCH),
         }
     }
 }
 
 fn new_producer_id(request: &InitProducerIdRequest, broker: &BrokerState) -> Result<i64, ErrorCode> {
-    if request.transactional_id.is_some() {
-        return Err(ErrorCode::UnsupportedVersion);
+    let (id, epoch) = (request.producer_id.0, request.producer_epoch);
+    if (id == NO_PRODUCER_ID) != (epoch == NO_PRODUCER_EPOCH) {
+        return Err(ErrorCode::InvalidRequest);
+    }
+    match &request.transactional_id {
+        None => {}
+        Some(transactional_id) if transactional_id.is_empty() => return Err(ErrorCode::InvalidRequest),
+        Some(_) => return Err(ErrorCode::UnsupportedVersion),
     }
     broker.topics.new_producer_id().map_err(|error| {
         tracing::error!("no producer id can be given: {error}");
