@@ -50,7 +50,9 @@ pub(crate) fn of_topic(
     overrides: &BTreeMap<String, String>,
 ) -> Vec<ConfigEntry> {
     let entries = TOPIC_SETTINGS.iter().map(|setting| {
-        let value = (setting.text)(settings);
+        let written = overrides.get(setting.name).filter(|_| setting.config_type == ConfigType::List);
+        // A list keeps the order in which it was written.
+        let value = written.cloned().or_else(|| (setting.text)(settings));
         let own = overrides.contains_key(setting.name);
         let own =
             own.then(|| Synonym { name: setting.name, value: value.clone(), source: ConfigSource::Topic });

@@ -50,7 +50,9 @@ enum AlterError {
     UnknownTopic,
     #[error("only a topic's configuration can be changed while the broker runs")]
     NotATopic,
-    #[error("{name}: operation {operation} does not apply to it, or lacks its value")]
+    #[error("{name}: operation {operation} needs a value")]
+    NoValue { name: String, operation: i8 },
+    #[error("{name}: operation {operation} does not apply to it")]
     Operation { name: String, operation: i8 },
     #[error(transparent)]
     Config(#[from] InvalidTopicConfig),
@@ -62,7 +64,7 @@ impl AlterError {
     fn code(&self) -> ErrorCode {
         match self {
             AlterError::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
-            AlterError::NotATopic => ErrorCode::InvalidRequest,
+            AlterError::NotATopic | AlterError::NoValue { .. } => ErrorCode::InvalidRequest,
             AlterError::Operation { .. } | AlterError::Config(_) => ErrorCode::InvalidConfig,
             AlterError::Write(error) => error.code(),
         }
@@ -107,6 +109,7 @@ fn apply(
         (SET, Some(value)) => value.to_owned(),
         (APPEND, Some(value)) if is_list => with_items(&current(), value),
         (SUBTRACT, Some(value)) if is_list => without_items(&current(), value),
+        (operation @ (SET | APPEND | SUBTRACT), None) => return Err(AlterError::NoValue { name, operation }),
         (operation, _) => return Err(AlterError::Operation { name, operation }),
     };
     overrides.insert(name, value);
