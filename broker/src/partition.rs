@@ -6,7 +6,7 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::batch::BatchError;
 use ottla_storage::{
     AppendContext, AppendError, AppendOrigin, AppendOutcome, Log, LogStopped, ReadError, ReadOutcome,
-    SequenceError,
+    RecordRefused, SequenceError,
 };
 
 use crate::fetch_wait::Waiters;
@@ -82,12 +82,14 @@ impl Partition {
 /// What Kafka answers to a refused append. Never UNKNOWN_SERVER_ERROR: Java producers then write twice (KAFKA-14034).
 pub(crate) fn append_error_code(error: &AppendError) -> ErrorCode {
     match error {
-        AppendError::Batch(
-            BatchError::HeaderCut { .. }
-            | BatchError::LengthTooSmall { .. }
-            | BatchError::Cut { .. }
-            | BatchError::CrcMismatch { .. },
-        ) => ErrorCode::CorruptMessage,
+        // What is cut short is no batch to Kafka, and a request without a batch is an invalid record.
+        AppendError::Batch(BatchError::LengthTooSmall { .. } | BatchError::CrcMismatch { .. }) => {
+            ErrorCode::CorruptMessage
+        }
+        AppendError::Batch(BatchError::UnsupportedMagic { magic }) if *magic > 2 => ErrorCode::CorruptMessage,
+        AppendError::InvalidRecord(RecordRefused::Transactional) => {
+            ErrorCode::TransactionalIdAuthorizationFailed
+        }
         AppendError::Batch(_) | AppendError::InvalidRecord(_) => ErrorCode::InvalidRecord,
         AppendError::Sequence(SequenceError::OutOfOrderSequence { .. }) => {
             ErrorCode::OutOfOrderSequenceNumber

@@ -56,9 +56,9 @@ async fn broken_batches_get_kafkas_errors_and_are_not_appended() {
     for (what, records, error) in [
         ("a wrong CRC", flipped(17), ErrorCode::CorruptMessage),
         ("a record changed on its way", flipped(sound.len() - 2), ErrorCode::CorruptMessage),
-        ("a batch cut short", sound.slice(..sound.len() - 1), ErrorCode::CorruptMessage),
-        ("half a header", sound.slice(..30), ErrorCode::CorruptMessage),
-        ("magic 3", flipped(16), ErrorCode::InvalidRecord),
+        ("a batch cut short", sound.slice(..sound.len() - 1), ErrorCode::InvalidRecord),
+        ("half a header", sound.slice(..30), ErrorCode::InvalidRecord),
+        ("magic 3", flipped(16), ErrorCode::CorruptMessage),
         ("two batches", two, ErrorCode::InvalidRecord),
         ("no batch", Bytes::new(), ErrorCode::InvalidRecord),
     ] {

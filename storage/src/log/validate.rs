@@ -18,6 +18,8 @@ pub enum RecordRefused {
     BaseOffset { base_offset: i64 },
     #[error("only the broker writes control batches")]
     ControlBatch,
+    #[error("a transactional batch was sent by a producer without a transaction")]
+    Transactional,
     #[error("an idempotent producer's batch must have a sequence number, not {base_sequence}")]
     NoSequence { base_sequence: i32 },
     #[error("a record without a key was sent to a compacted topic")]
@@ -89,6 +91,9 @@ fn check_header(header: &BatchHeader) -> Result<(), RecordRefused> {
     }
     if header.is_control() {
         return Err(RecordRefused::ControlBatch);
+    }
+    if header.is_transactional() {
+        return Err(RecordRefused::Transactional);
     }
     if header.has_producer_id() && base_sequence < 0 {
         return Err(RecordRefused::NoSequence { base_sequence });
