@@ -1,0 +1,117 @@
+//! The same questions to Ottla and to Apache Kafka.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use ottla_protocol::{Request, decode_response, encode_request};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) struct Both {
+    ottla: Wire,
+    kafka: Wire,
+    asked: usize,
+    differences: Vec<String>,
+}
+
+/// One connection, made anew when the broker has closed it.
+struct Wire {
+    bootstrap_servers: String,
+    stream: TcpStream,
+}
+
+/// What came back for a request.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome<T> {
+    Answered(T),
+    Closed,
+}
+
+impl Both {
+    pub(crate) async fn connect(ottla: &str, kafka: &str) -> Both {
+        let (ottla, kafka) = (Wire::connect(ottla).await, Wire::connect(kafka).await);
+        Both { ottla, kafka, asked: 0, differences: Vec::new() }
+    }
+
+    /// Asks both, and notes where they differ in what `essence` takes from a response.
+    pub(crate) async fn ask<R: Request + Clone, E: Debug + PartialEq>(
+        &mut self,
+        what: &str,
+        version: i16,
+        request: R,
+        essence: impl Fn(R::Response) -> E,
+    ) {
+        let frame =
+            encode_request(1, Some("differential"), version, request).expect("the schema has it").to_bytes();
+        let [ottla, kafka] = self.exchange(&frame).await.map(|outcome| match outcome {
+            Outcome::Closed => Outcome::Closed,
+            Outcome::Answered(frame) => {
+                let (_, response) = decode_response::<R>(frame, version).expect("a response of its version");
+                Outcome::Answered(essence(response))
+            }
+        });
+        self.compare(what, &ottla, &kafka);
+    }
+
+    /// Sends the same bytes to both, and notes where one answers and the other closes the connection.
+    pub(crate) async fn send(&mut self, what: &str, frame: &[u8]) {
+        let [ottla, kafka] = self.exchange(frame).await.map(|outcome| match outcome {
+            Outcome::Closed => Outcome::Closed,
+            Outcome::Answered(_) => Outcome::Answered(()),
+        });
+        self.compare(what, &ottla, &kafka);
+    }
+
+    /// # Panics
+    /// With all differences.
+    pub(crate) fn expect_same(self) {
+        let Both { asked, differences, .. } = self;
+        assert!(
+            differences.is_empty(),
+            "{} of {asked} answers differ:\n{}",
+            differences.len(),
+            differences.join("\n")
+        );
+    }
+
+    async fn exchange(&mut self, frame: &[u8]) -> [Outcome<Bytes>; 2] {
+        [self.ottla.exchange(frame).await, self.kafka.exchange(frame).await]
+    }
+
+    fn compare<T: Debug + PartialEq>(&mut self, what: &str, ottla: &T, kafka: &T) {
+        self.asked += 1;
+        if ottla != kafka {
+            self.differences.push(format!("{what}: Ottla {ottla:?}, Kafka {kafka:?}"));
+        }
+    }
+}
+
+impl Wire {
+    async fn connect(bootstrap_servers: &str) -> Wire {
+        let stream = TcpStream::connect(bootstrap_servers).await.expect("the broker serves");
+        Wire { bootstrap_servers: bootstrap_servers.to_owned(), stream }
+    }
+
+    async fn exchange(&mut self, frame: &[u8]) -> Outcome<Bytes> {
+        let answer =
+            tokio::time::timeout(LIMIT, self.try_exchange(frame)).await.expect("an answer in time, or none");
+        match answer {
+            Ok(frame) => Outcome::Answered(frame),
+            Err(_) => {
+                *self = Wire::connect(&self.bootstrap_servers).await;
+                Outcome::Closed
+            }
+        }
+    }
+
+    async fn try_exchange(&mut self, frame: &[u8]) -> std::io::Result<Bytes> {
+        self.stream.write_all(frame).await?;
+        let size = self.stream.read_i32().await?;
+        let mut frame = BytesMut::zeroed(usize::try_from(size).expect("a size"));
+        self.stream.read_exact(&mut frame).await?;
+        Ok(frame.freeze())
+    }
+}
