@@ -174,10 +174,12 @@ fn analysis_error(error: &DataFusionError, select: &StreamingSelect) -> QueryErr
         };
         return unresolved.into();
     }
+    // What follows on further lines is for those who work on DataFusion.
     let message = match root {
         DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) => message.clone(),
         other => other.strip_backtrace(),
     };
+    let message = message.lines().next().unwrap_or_default().to_owned();
     let error = match error.diagnostic().and_then(|diagnostic| diagnostic.span) {
         Some(span) => SqlError::Analysis {
             message,

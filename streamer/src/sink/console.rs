@@ -57,7 +57,8 @@ impl<W: Write + Send> Sink for ConsoleSink<W> {
         }
         let rule = "-------------------------------------------";
         let table = show_string(names, shown, self.limits);
-        write!(self.out, "{rule}\nBatch: {batch_id}\n{rule}\n{table}\n")?;
+        // In one piece, so that a kill leaves a whole table or none.
+        self.out.write_all(format!("{rule}\nBatch: {batch_id}\n{rule}\n{table}\n").as_bytes())?;
         self.out.flush()?;
         Ok(count)
     }

@@ -53,6 +53,10 @@ fn errors_are_told_before_any_broker_is_asked() {
             "Syntax error at or near end of input. SQLSTATE: 42601 (line 4, pos 5)",
         ),
         (&["sql", "SELECT\n  valeu FROM STREAM t"], "SQLSTATE: 42703; line 2 pos 2"),
+        (
+            &["sql", "SELECT date_format(timestamp, 'yyyy') FROM STREAM t"],
+            "[UNRESOLVED_ROUTINE] Cannot resolve routine `date_format`",
+        ),
         (&["run", "no-such-job.sql"], "cannot read the job no-such-job.sql"),
         (&["sql", "SELECT value FROM STREAM t", "--output-mode", "some"], "STREAMING_OUTPUT_MODE.INVALID"),
         (&["sql", "SELECT value FROM STREAM t", "--set", "numRow=5"], "--set numRow: no such option"),
@@ -64,6 +68,30 @@ fn errors_are_told_before_any_broker_is_asked() {
         assert!(stderr.contains(message), "{arguments:?}: {stderr}");
         assert_ne!(output.status.code(), Some(0), "{arguments:?}");
     }
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_ends_the_query_after_its_batch() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+
+    let (kafka, folder) = (Kafka::start().await, tempdir().unwrap());
+    kafka.create("t", 1).await;
+    kafka.put("t", 0, ["x"]).await;
+    let mut engine = Command::new(env!("CARGO_BIN_EXE_ottla-stream"))
+        .args(["sql", "SELECT value FROM STREAM t", "--starting-offsets", "earliest", "--bootstrap-server"])
+        .args([&kafka.broker.bootstrap_servers(), "--checkpoint"])
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first_line = String::new();
+    let mut output = BufReader::new(engine.stdout.take().unwrap());
+    output.read_line(&mut first_line).unwrap();
+    Command::new("kill").args(["-TERM", &engine.id().to_string()]).status().unwrap();
+    assert_eq!(engine.wait().unwrap().code(), Some(0));
+    assert!(folder.path().join("commits").join("0").exists());
 }
 
 #[test]
