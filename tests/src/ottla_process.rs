@@ -33,7 +33,7 @@ impl OttlaProcess {
             .args(["serve", "--ready", "json", "--listen", listen, "--data-dir"])
             .arg(data_dir)
             .args(options);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).kill_on_drop(true);
+        command.env("OTTLA_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the ottla binary runs");
         let mut stdout = BufReader::new(child.stdout.take().expect("its standard output is a pipe")).lines();
         let line = tokio::time::timeout(LIMIT, stdout.next_line()).await.expect("ottla is ready in time");
