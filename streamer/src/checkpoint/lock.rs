@@ -12,7 +12,16 @@ const FILE_NAME: &str = ".ottla.lock";
 /// The operating system lets go of the lock when the process ends, however it ends; the file stays.
 #[derive(Debug)]
 pub(super) struct CheckpointLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for CheckpointLock {
+    /// Closing the file is not enough: a child process that is just being made has it open as well.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.unlock() {
+            tracing::warn!("cannot unlock the checkpoint: {error}");
+        }
+    }
 }
 
 impl CheckpointLock {
@@ -25,7 +34,7 @@ impl CheckpointLock {
             .open(&path)
             .map_err(|error| LogFileError::io("open", &path, error))?;
         match file.try_lock() {
-            Ok(()) => Ok(CheckpointLock { _file: file }),
+            Ok(()) => Ok(CheckpointLock { file }),
             Err(TryLockError::WouldBlock) => Err(CheckpointError::InUse { folder: folder.to_owned() }),
             Err(TryLockError::Error(error)) => Err(LogFileError::io("lock", &path, error).into()),
         }

@@ -1,16 +1,8 @@
 //! Spark's JSON paths over JSON text, without building a tree of it: what a path does not lead to is skipped.
 //!
-//! As Jackson with Spark's settings does, it takes single quotes, and lets text stand behind the first value. Broken
-//! JSON has no values.
+//! Broken JSON has no values.
 
-use std::iter::Peekable;
-use std::str::Chars;
-
-use crate::format::json::write_string;
-use crate::format::number;
-
-/// Deeper JSON is taken for broken; Jackson's limit is 1000.
-const MAX_DEPTH: usize = 500;
+use super::json_scan::{Malformed, Scanner, unescape};
 
 /// `$.carrier`, `$.legs[0]['from city']`, `$.legs[*].to`.
 #[derive(Debug, PartialEq, Eq)]
@@ -41,8 +33,7 @@ impl JsonPath {
 
     /// Appends what the path leads to and says whether there is such a thing.
     pub(super) fn evaluate(&self, json: &str, found: &mut String) -> bool {
-        let mut scanner = Scanner { rest: json, depth: 0 };
-        scanner.find(&self.0, Style::Raw, found).unwrap_or(false)
+        find(&mut Scanner::new(json), &self.0, Style::Raw, found).unwrap_or(false)
     }
 }
 
@@ -73,231 +64,91 @@ enum Style {
     Quoted,
 }
 
-/// The text is no JSON.
-struct Malformed;
-
-struct Scanner<'a> {
-    rest: &'a str,
-    depth: usize,
+fn find(
+    scanner: &mut Scanner<'_>,
+    path: &[Step],
+    style: Style,
+    found: &mut String,
+) -> Result<bool, Malformed> {
+    match (scanner.peek()?, path) {
+        ('"' | '\'', []) if style == Style::Raw => {
+            let text = scanner.string()?;
+            unescape(text, found)?;
+            Ok(true)
+        }
+        (_, []) => scanner.copy(found).map(|()| true),
+        ('{', [Step::Field(name), rest @ ..]) => find_field(scanner, name, rest, style, found),
+        ('[', [Step::Index(index), rest @ ..]) => find_element(scanner, *index, rest, style, found),
+        ('[', [Step::Elements, rest @ ..]) => find_elements(scanner, rest, style, found),
+        _ => scanner.skip().map(|()| false),
+    }
 }
 
-impl<'a> Scanner<'a> {
-    fn find(&mut self, path: &[Step], style: Style, found: &mut String) -> Result<bool, Malformed> {
-        match (self.peek()?, path) {
-            ('"' | '\'', []) if style == Style::Raw => {
-                let text = self.string()?;
-                unescape(text, found)?;
-                Ok(true)
-            }
-            (_, []) => self.copy(found).map(|()| true),
-            ('{', [Step::Field(name), rest @ ..]) => self.find_field(name, rest, style, found),
-            ('[', [Step::Index(index), rest @ ..]) => self.find_element(*index, rest, style, found),
-            ('[', [Step::Elements, rest @ ..]) => self.find_elements(rest, style, found),
-            _ => self.skip().map(|()| false),
+/// The first member of that name that leads to something.
+fn find_field(
+    scanner: &mut Scanner<'_>,
+    name: &str,
+    path: &[Step],
+    style: Style,
+    found: &mut String,
+) -> Result<bool, Malformed> {
+    let mut is_found = false;
+    scanner.members(|scanner, member| {
+        let is_wanted = !is_found && is_named(member, name)? && !scanner.is_at_null();
+        if !is_wanted {
+            return scanner.skip();
         }
-    }
+        is_found = find(scanner, path, style, found)?;
+        Ok(())
+    })?;
+    Ok(is_found)
+}
 
-    /// The first member of that name that leads to something.
-    fn find_field(
-        &mut self,
-        name: &str,
-        path: &[Step],
-        style: Style,
-        found: &mut String,
-    ) -> Result<bool, Malformed> {
-        let mut is_found = false;
-        self.members(|scanner, member| {
-            let is_wanted = !is_found && is_named(member, name)? && !scanner.rest.starts_with("null");
-            if !is_wanted {
-                return scanner.skip();
-            }
-            is_found = scanner.find(path, style, found)?;
-            Ok(())
-        })?;
-        Ok(is_found)
-    }
-
-    fn find_element(
-        &mut self,
-        wanted: usize,
-        path: &[Step],
-        style: Style,
-        found: &mut String,
-    ) -> Result<bool, Malformed> {
-        let (mut index, mut is_found) = (0, false);
-        self.elements(|scanner| {
-            let is_wanted = index == wanted;
-            index += 1;
-            if !is_wanted {
-                return scanner.skip();
-            }
-            is_found = scanner.find(path, style, found)?;
-            Ok(())
-        })?;
-        Ok(is_found)
-    }
-
-    /// All elements that lead to something, as an array; alone, one stands without the brackets.
-    fn find_elements(&mut self, path: &[Step], style: Style, found: &mut String) -> Result<bool, Malformed> {
-        let start = found.len();
-        let mut count = 0;
-        self.elements(|scanner| {
-            let before = found.len();
-            found.push(if count == 0 { '[' } else { ',' });
-            match scanner.find(path, Style::Quoted, found)? {
-                true => count += 1,
-                false => found.truncate(before),
-            }
-            Ok(())
-        })?;
-        match (count, style) {
-            (0, Style::Raw) => {}
-            (1, Style::Raw) => drop(found.remove(start)),
-            (0, Style::Quoted) => found.push_str("[]"),
-            _ => found.push(']'),
+fn find_element(
+    scanner: &mut Scanner<'_>,
+    wanted: usize,
+    path: &[Step],
+    style: Style,
+    found: &mut String,
+) -> Result<bool, Malformed> {
+    let (mut index, mut is_found) = (0, false);
+    scanner.elements(|scanner| {
+        let is_wanted = index == wanted;
+        index += 1;
+        if !is_wanted {
+            return scanner.skip();
         }
-        Ok(count > 0 || style == Style::Quoted)
-    }
+        is_found = find(scanner, path, style, found)?;
+        Ok(())
+    })?;
+    Ok(is_found)
+}
 
-    /// Copies a value in its shortest form.
-    fn copy(&mut self, out: &mut String) -> Result<(), Malformed> {
-        match self.peek()? {
-            '{' => {
-                out.push('{');
-                let start = out.len();
-                self.members(|scanner, name| {
-                    out.push_str(if out.len() > start { "," } else { "" });
-                    copy_string(name, out)?;
-                    out.push(':');
-                    scanner.copy(out)
-                })?;
-                out.push('}');
-            }
-            '[' => {
-                out.push('[');
-                let start = out.len();
-                self.elements(|scanner| {
-                    out.push_str(if out.len() > start { "," } else { "" });
-                    scanner.copy(out)
-                })?;
-                out.push(']');
-            }
-            '"' | '\'' => copy_string(self.string()?, out)?,
-            _ => copy_scalar(self.scalar()?, out)?,
+/// All elements that lead to something, as an array; alone, one stands without the brackets.
+fn find_elements(
+    scanner: &mut Scanner<'_>,
+    path: &[Step],
+    style: Style,
+    found: &mut String,
+) -> Result<bool, Malformed> {
+    let start = found.len();
+    let mut count = 0;
+    scanner.elements(|scanner| {
+        let before = found.len();
+        found.push(if count == 0 { '[' } else { ',' });
+        match find(scanner, path, Style::Quoted, found)? {
+            true => count += 1,
+            false => found.truncate(before),
         }
         Ok(())
+    })?;
+    match (count, style) {
+        (0, Style::Raw) => {}
+        (1, Style::Raw) => drop(found.remove(start)),
+        (0, Style::Quoted) => found.push_str("[]"),
+        _ => found.push(']'),
     }
-
-    fn skip(&mut self) -> Result<(), Malformed> {
-        match self.peek()? {
-            '{' => self.members(|scanner, _| scanner.skip()),
-            '[' => self.elements(Scanner::skip),
-            '"' | '\'' => self.string().map(drop),
-            _ => self.scalar().map(drop),
-        }
-    }
-
-    /// Calls `member` with each name, before its value.
-    fn members(
-        &mut self,
-        mut member: impl FnMut(&mut Scanner<'a>, &'a str) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        self.list('}', |scanner| {
-            let name = match scanner.peek()? {
-                '"' | '\'' => scanner.string()?,
-                _ => return Err(Malformed),
-            };
-            scanner.expect(':')?;
-            scanner.peek()?;
-            member(scanner, name)
-        })
-    }
-
-    fn elements(
-        &mut self,
-        element: impl FnMut(&mut Scanner<'a>) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        self.list(']', element)
-    }
-
-    fn list(
-        &mut self,
-        close: char,
-        mut item: impl FnMut(&mut Scanner<'a>) -> Result<(), Malformed>,
-    ) -> Result<(), Malformed> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH {
-            return Err(Malformed);
-        }
-        self.bump();
-        if self.peek()? == close {
-            self.bump();
-        } else {
-            loop {
-                item(self)?;
-                match self.peek()? {
-                    ',' => self.bump(),
-                    end if end == close => break self.bump(),
-                    _ => return Err(Malformed),
-                }
-            }
-        }
-        self.depth -= 1;
-        Ok(())
-    }
-
-    /// The text between the quotes, still escaped.
-    fn string(&mut self) -> Result<&'a str, Malformed> {
-        let quote = *self.rest.as_bytes().first().ok_or(Malformed)?;
-        let mut escaped = false;
-        for (at, byte) in self.rest.bytes().enumerate().skip(1) {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                byte if byte == quote => {
-                    let (text, rest) = self.rest.split_at(at);
-                    self.rest = rest.get(1..).unwrap_or_default();
-                    return text.get(1..).ok_or(Malformed);
-                }
-                byte if byte < b' ' => return Err(Malformed),
-                _ => {}
-            }
-        }
-        Err(Malformed)
-    }
-
-    /// A number, `true`, `false` or `null`.
-    fn scalar(&mut self) -> Result<&'a str, Malformed> {
-        let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.');
-        let end = self.rest.find(|c| !is_part(c)).unwrap_or(self.rest.len());
-        let (text, rest) = self.rest.split_at(end);
-        self.rest = rest;
-        match text {
-            "true" | "false" | "null" => Ok(text),
-            number if is_number(number) => Ok(number),
-            _ => Err(Malformed),
-        }
-    }
-
-    /// The next character that is no space.
-    fn peek(&mut self) -> Result<char, Malformed> {
-        self.rest = self.rest.trim_start_matches([' ', '\t', '\n', '\r']);
-        self.rest.chars().next().ok_or(Malformed)
-    }
-
-    fn bump(&mut self) {
-        let mut chars = self.rest.chars();
-        chars.next();
-        self.rest = chars.as_str();
-    }
-
-    fn expect(&mut self, wanted: char) -> Result<(), Malformed> {
-        if self.peek()? != wanted {
-            return Err(Malformed);
-        }
-        self.bump();
-        Ok(())
-    }
+    Ok(count > 0 || style == Style::Quoted)
 }
 
 fn is_named(escaped: &str, name: &str) -> Result<bool, Malformed> {
@@ -307,79 +158,6 @@ fn is_named(escaped: &str, name: &str) -> Result<bool, Malformed> {
     let mut text = String::new();
     unescape(escaped, &mut text)?;
     Ok(text == name)
-}
-
-fn copy_string(escaped: &str, out: &mut String) -> Result<(), Malformed> {
-    let mut text = String::new();
-    unescape(escaped, &mut text)?;
-    write_string(out, &text);
-    Ok(())
-}
-
-/// Jackson reads a number with a fraction or an exponent as a double, and writes it as Java does.
-fn copy_scalar(text: &str, out: &mut String) -> Result<(), Malformed> {
-    let is_float = text.starts_with(['-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9'])
-        && text.contains(['.', 'e', 'E']);
-    if is_float {
-        out.push_str(&number::double(text.parse().map_err(|_| Malformed)?));
-    } else {
-        out.push_str(text);
-    }
-    Ok(())
-}
-
-fn is_number(text: &str) -> bool {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let starts_well = match digits.as_bytes() {
-        [b'0'] => true,
-        [b'0', next, ..] => !next.is_ascii_digit(),
-        [first, ..] => first.is_ascii_digit(),
-        [] => false,
-    };
-    starts_well && !text.ends_with('.') && text.parse::<f64>().is_ok()
-}
-
-fn unescape(escaped: &str, out: &mut String) -> Result<(), Malformed> {
-    let mut chars = escaped.chars().peekable();
-    while let Some(character) = chars.next() {
-        if character != '\\' {
-            out.push(character);
-            continue;
-        }
-        out.push(match chars.next().ok_or(Malformed)? {
-            'n' => '\n',
-            't' => '\t',
-            'r' => '\r',
-            'b' => '\u{8}',
-            'f' => '\u{c}',
-            'u' => unicode(&mut chars)?,
-            same @ ('"' | '\'' | '\\' | '/') => same,
-            _ => return Err(Malformed),
-        });
-    }
-    Ok(())
-}
-
-/// The character of one `\uXXXX`, or of a pair of them.
-fn unicode(chars: &mut Peekable<Chars<'_>>) -> Result<char, Malformed> {
-    let first = hex4(chars)?;
-    if !(0xd800..0xdc00).contains(&first) {
-        return Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
-    }
-    if chars.next_if_eq(&'\\').is_none() || chars.next_if_eq(&'u').is_none() {
-        return Ok(char::REPLACEMENT_CHARACTER);
-    }
-    let second = hex4(chars)?;
-    let low = second.checked_sub(0xdc00).filter(|low| *low < 0x400);
-    let pair = low.and_then(|low| char::from_u32(0x10000 + ((first - 0xd800) << 10) + low));
-    Ok(pair.unwrap_or(char::REPLACEMENT_CHARACTER))
-}
-
-fn hex4(chars: &mut Peekable<Chars<'_>>) -> Result<u32, Malformed> {
-    (0..4).try_fold(0, |value, _| {
-        let digit = chars.next().and_then(|digit| digit.to_digit(16)).ok_or(Malformed)?;
-        Ok(value * 16 + digit)
-    })
 }
 
 #[cfg(test)]

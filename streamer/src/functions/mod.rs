@@ -3,6 +3,7 @@
 mod cast_to_string;
 mod get_json_object;
 mod json_path;
+mod json_scan;
 mod spark_types;
 
 use std::sync::Arc;

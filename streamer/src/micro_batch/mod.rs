@@ -4,7 +4,9 @@
 //! Killed between any two steps, the query goes on with the batch that was logged and not committed, over the very
 //! range that was logged. State of version N+1 is written before the sink gets batch N's rows, and written again then.
 
-use std::collections::BTreeMap;
+mod report;
+mod resume;
+
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
@@ -12,22 +14,19 @@ use ottla_client::Client;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::batch_run::{BatchRun, BatchRunError, BatchRunner};
+use crate::batch_run::{BatchRunError, BatchRunner};
 use crate::checkpoint::commit_log::CommitMetadata;
 use crate::checkpoint::offset_log::{OffsetSeq, OffsetSeqMetadata};
-use crate::checkpoint::{Checkpoint, CheckpointError, Resume};
+use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::kafka::offsets::{OffsetsJsonError, PartitionOffsets};
-use crate::kafka::options::StartingOffsets;
 use crate::kafka::rate_limit::rate_limit;
 use crate::kafka::source::{KafkaSource, LatestOffsets, SourceError};
-use crate::progress::{
-    SinkProgress, SourceProgress, StreamingQueryProgress, iso_timestamp, offsets_behind_latest,
-    rows_per_second,
-};
+use crate::progress::StreamingQueryProgress;
 use crate::session::StreamingPlan;
 use crate::sink::Sink;
 use crate::stop::StopSignal;
 use crate::trigger::Trigger;
+use report::Timing;
 
 /// How long the broker holds back its answer while nothing comes; new partitions are looked for as often.
 const MAX_IDLE: Duration = Duration::from_millis(500);
@@ -166,50 +165,6 @@ impl StreamingQuery {
         Ok(())
     }
 
-    /// Finds where to go on, and runs the batch again that was not committed. `None` if it was stopped meanwhile.
-    async fn resume(
-        &mut self,
-        stop: &mut StopSignal,
-    ) -> Result<Option<(Standing, bool)>, StreamingQueryError> {
-        match self.checkpoint.resume()? {
-            Resume::Start => {
-                let Some(from) = self.initial_offsets(stop).await? else {
-                    return Ok(None);
-                };
-                Ok(Some((Standing { next_batch: 0, from, metadata: None }, false)))
-            }
-            Resume::Next { batch_id, from } => {
-                let standing =
-                    Standing { next_batch: batch_id, from: self.parse(&from)?, metadata: from.metadata };
-                Ok(Some((standing, false)))
-            }
-            Resume::Rerun { batch_id, from, to } => {
-                let from = match from {
-                    Some(from) => self.parse(&from)?,
-                    None => match self.initial_offsets(stop).await? {
-                        Some(from) => from,
-                        None => return Ok(None),
-                    },
-                };
-                let to_offsets = self.parse(&to)?;
-                let metadata = to.metadata.unwrap_or_default();
-                let batch = Batch {
-                    id: batch_id,
-                    from,
-                    to: to_offsets,
-                    metadata,
-                    latest: None,
-                    is_first: batch_id == 0,
-                };
-                let mut timing = Timing::start(Instant::now(), now_ms());
-                self.run_batch(&batch, &mut timing).await?;
-                let standing =
-                    Standing { next_batch: batch_id + 1, from: batch.to, metadata: Some(batch.metadata) };
-                Ok(Some((standing, true)))
-            }
-        }
-    }
-
     /// Logs the next batch and runs it.
     async fn run_next(
         &mut self,
@@ -262,51 +217,6 @@ impl StreamingQuery {
         Ok(())
     }
 
-    /// From the checkpoint, or decided now and written there. Waits for topics unless the trigger is for what is there.
-    async fn initial_offsets(
-        &mut self,
-        stop: &mut StopSignal,
-    ) -> Result<Option<Vec<PartitionOffsets>>, StreamingQueryError> {
-        let mut initial = Vec::new();
-        for index in 0..self.sources.len() {
-            if let Some(json) = self.checkpoint.initial_offsets(index)? {
-                initial.push(PartitionOffsets::from_json(&json)?);
-                continue;
-            }
-            let Some(offsets) = self.starting_offsets(index, stop).await? else {
-                return Ok(None);
-            };
-            self.checkpoint.log_initial_offsets(index, &offsets.to_json())?;
-            initial.push(offsets);
-        }
-        Ok(Some(initial))
-    }
-
-    async fn starting_offsets(
-        &mut self,
-        index: usize,
-        stop: &mut StopSignal,
-    ) -> Result<Option<PartitionOffsets>, StreamingQueryError> {
-        let mut source = self.sources[index].clone();
-        let waits = matches!(self.trigger, Trigger::ProcessingTime(_));
-        let mut told = false;
-        loop {
-            let error = match source.starting_offsets().await {
-                Err(error @ SourceError::UnknownTopic { .. }) if waits => error,
-                offsets => return Ok(Some(offsets?)),
-            };
-            if !std::mem::replace(&mut told, true) {
-                self.observer.waits(&error.to_string());
-            }
-            // What is written to a topic that was not there when the query began has come after its start.
-            source = source.with_latest_as_earliest();
-            tokio::select! {
-                () = stop.requested() => return Ok(None),
-                () = tokio::time::sleep(MAX_IDLE) => {}
-            }
-        }
-    }
-
     async fn latest_offsets(&self, from: &[PartitionOffsets]) -> Result<Vec<LatestOffsets>, SourceError> {
         let sources = self.sources.iter().zip(from);
         futures::future::try_join_all(sources.map(|(source, from)| source.latest_offsets(from))).await
@@ -348,17 +258,6 @@ impl StreamingQuery {
         Ok(())
     }
 
-    fn parse(&self, offsets: &OffsetSeq) -> Result<Vec<PartitionOffsets>, StreamingQueryError> {
-        let (logged, requested) = (offsets.offsets.len(), self.sources.len());
-        if logged != requested {
-            return Err(StreamingQueryError::SourceCount { logged, requested });
-        }
-        let parse = |json: &Option<String>| {
-            json.as_deref().map_or(Ok(PartitionOffsets::default()), PartitionOffsets::from_json)
-        };
-        Ok(offsets.offsets.iter().map(parse).collect::<Result<_, _>>()?)
-    }
-
     fn purge(&self, batch_id: u64) -> Result<(), CheckpointError> {
         match batch_id.checked_sub(self.runner.conf().min_batches_to_retain()) {
             Some(keep_from @ 1..) => self.checkpoint.purge(keep_from),
@@ -371,68 +270,6 @@ impl StreamingQuery {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(StreamingQueryError::Interrupted),
         }
-    }
-
-    fn progress(&mut self, batch: &Batch, timing: &Timing, run: BatchRun) -> StreamingQueryProgress {
-        let elapsed = timing.started.elapsed();
-        let since_last = self.last_trigger.replace(timing.started).map(|last| timing.started - last);
-        let num_input_rows = run.input_rows.iter().sum();
-        let sources = (0..).zip(&self.sources).map(|(index, source): (usize, _)| {
-            let rows = run.input_rows.get(index).copied().unwrap_or_default();
-            let latest = batch.latest.as_ref().and_then(|latest| latest.get(index));
-            let end = batch.to.get(index).cloned().unwrap_or_default();
-            SourceProgress {
-                description: source.description(),
-                start_offset: batch.from.get(index).filter(|_| !batch.is_first).map(PartitionOffsets::to_map),
-                latest_offset: latest.map(PartitionOffsets::to_map),
-                num_input_rows: rows,
-                input_rows_per_second: rows_per_second(rows, since_last),
-                processed_rows_per_second: rows_per_second(rows, Some(elapsed)),
-                metrics: offsets_behind_latest(&end, latest),
-                end_offset: end.to_map(),
-            }
-        });
-        let mut duration_ms = timing.durations_ms.clone();
-        duration_ms.insert("triggerExecution", as_ms(elapsed));
-        StreamingQueryProgress {
-            id: self.checkpoint.query_id().to_owned(),
-            run_id: self.run_id.to_string(),
-            name: None,
-            timestamp: iso_timestamp(timing.timestamp_ms),
-            batch_id: batch.id,
-            batch_duration: as_ms(elapsed),
-            num_input_rows,
-            input_rows_per_second: rows_per_second(num_input_rows, since_last),
-            processed_rows_per_second: rows_per_second(num_input_rows, Some(elapsed)),
-            duration_ms,
-            state_operators: run.state_operator.into_iter().collect(),
-            sources: sources.collect(),
-            sink: SinkProgress {
-                description: self.runner.sink_description(),
-                num_output_rows: run.output_rows,
-            },
-        }
-    }
-}
-
-/// How long the phases of a batch took.
-struct Timing {
-    started: Instant,
-    timestamp_ms: i64,
-    last_mark: Instant,
-    durations_ms: BTreeMap<&'static str, u64>,
-}
-
-impl Timing {
-    fn start(started: Instant, timestamp_ms: i64) -> Timing {
-        Timing { started, timestamp_ms, last_mark: started, durations_ms: BTreeMap::new() }
-    }
-
-    /// Ends a phase.
-    fn mark(&mut self, phase: &'static str) {
-        let now = Instant::now();
-        self.durations_ms.insert(phase, as_ms(now - self.last_mark));
-        self.last_mark = now;
     }
 }
 
@@ -451,19 +288,4 @@ async fn wait_for_tick(interval: Duration, stop: &mut StopSignal) {
 
 fn now_ms() -> i64 {
     chrono::Utc::now().timestamp_millis()
-}
-
-fn as_ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-impl KafkaSource {
-    /// For a query that began before its topic.
-    fn with_latest_as_earliest(self) -> KafkaSource {
-        let mut options = self.options().clone();
-        if options.starting == StartingOffsets::Latest {
-            options.starting = StartingOffsets::Earliest;
-        }
-        KafkaSource::new(self.client().clone(), options)
-    }
 }
