@@ -51,7 +51,7 @@ pub(crate) struct BatchRun {
 
 #[derive(Debug, Error)]
 pub enum BatchRunError {
-    #[error(transparent)]
+    #[error("{}", innermost(.0))]
     Engine(#[from] DataFusionError),
     #[error(transparent)]
     State(#[from] StateError),
@@ -133,6 +133,14 @@ impl BatchRunner {
         let output_rows = self.sink.write_batch(planned.id, &self.plan.names, rows).await?;
         let input_rows = self.plan.streams.iter().map(|stream| stream.table.rows_read()).collect();
         Ok(BatchRun { input_rows, output_rows, state_operator })
+    }
+}
+
+/// What went wrong, without the layers that it came through.
+pub(crate) fn innermost(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::External(cause) => cause.to_string(),
+        other => other.strip_backtrace(),
     }
 }
 

@@ -26,6 +26,10 @@ const FETCH_BYTES: i32 = 4 << 20;
 /// The broker has the records: it need not wait for more.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
+/// Fetches without a record after which the wanted ones are taken for gone. Each has waited at the broker; a leader that
+/// moves takes a few.
+const MAX_IDLE_FETCHES: u32 = 6;
+
 /// A partition of DataFusion's plan.
 #[derive(Debug)]
 pub struct PartitionRead {
@@ -49,6 +53,7 @@ impl PartitionStream for PartitionRead {
             range: self.range.clone(),
             decoder,
             decoded: VecDeque::new(),
+            high_watermark: 0,
             fetching: None,
             rows_read: self.rows_read.clone(),
         };
@@ -80,6 +85,8 @@ struct Reader {
     range: OffsetRange,
     decoder: Decoder,
     decoded: VecDeque<RecordBatch>,
+    /// As of the last fetch.
+    high_watermark: i64,
     fetching: Option<SpawnedTask<Result<Option<FetchedPartition>, RequestError>>>,
     rows_read: Arc<AtomicU64>,
 }
@@ -98,9 +105,8 @@ impl Reader {
             let before = self.range.from;
             self.fetch().await?;
             idle_fetches = if self.range.from > before { 0 } else { idle_fetches + 1 };
-            // Each of them has waited for the broker; a leader that moves takes a few.
-            if idle_fetches > 20 {
-                return Err(ReadError::NoProgress(self.range.clone()));
+            if idle_fetches == MAX_IDLE_FETCHES {
+                self.skip_missing()?;
             }
         }
     }
@@ -112,12 +118,13 @@ impl Reader {
         };
         match fetched.error {
             None => {}
-            Some(ErrorCode::OffsetOutOfRange) => return self.skip_lost(fetched.log_start_offset),
+            Some(ErrorCode::OffsetOutOfRange) => return self.skip_lost().await,
             Some(code) => {
                 let partition = self.range.partition.clone();
                 return Err(SourceError::Partition { partition, code }.into());
             }
         }
+        self.high_watermark = fetched.high_watermark;
         let decoded = self.decoder.decode(&fetched.records, self.range.from..self.range.to)?;
         self.range.from = decoded.next_offset;
         self.decoded.extend(decoded.batches);
@@ -128,13 +135,29 @@ impl Reader {
     }
 
     /// The log start offset alone tells of lost data: a gap may be a control record, or compaction.
-    fn skip_lost(&mut self, log_start_offset: i64) -> Result<(), ReadError> {
+    async fn skip_lost(&mut self) -> Result<(), ReadError> {
         let OffsetRange { partition, from, to } = &self.range;
+        // A fetch that fails does not tell it.
+        let log_start_offset = self.source.log_start_offset(partition).await?;
         self.source.report_data_loss(format!(
             "Offsets {from} to {to} of {partition} are wanted, but the log of the partition starts at {log_start_offset}"
         ))?;
         let next = if log_start_offset > *from { log_start_offset.min(*to) } else { *to };
         self.range.from = next;
+        Ok(())
+    }
+
+    /// For a log that is shorter than it was when the batch was logged.
+    fn skip_missing(&mut self) -> Result<(), ReadError> {
+        let OffsetRange { partition, from, to } = &self.range;
+        if self.high_watermark >= *to {
+            return Err(ReadError::NoProgress(self.range.clone()));
+        }
+        self.source.report_data_loss(format!(
+            "Offsets {from} to {to} of {partition} are wanted, but the log of the partition ends at {}",
+            self.high_watermark
+        ))?;
+        self.range.from = *to;
         Ok(())
     }
 

@@ -145,6 +145,11 @@ impl KafkaSource {
         Ok(ranges)
     }
 
+    pub async fn log_start_offset(&self, partition: &TopicPartition) -> Result<i64, SourceError> {
+        let listed = self.list(&BTreeSet::from([partition.clone()]), |_| OffsetSpec::Earliest).await?;
+        Ok(listed.0.get(partition).copied().unwrap_or_default())
+    }
+
     /// Returns when there is a record behind `offsets`, or after `max_wait`: the broker answers as soon as one comes.
     pub async fn wait_for_records(
         &self,

@@ -10,6 +10,8 @@ use datafusion::error::DataFusionError;
 use datafusion::physical_plan::SendableRecordBatchStream;
 use thiserror::Error;
 
+use crate::batch_run::innermost;
+
 pub use console::ConsoleSink;
 pub use json_lines::JsonLinesSink;
 
@@ -31,7 +33,7 @@ pub trait Sink: Send {
 #[derive(Debug, Error)]
 pub enum SinkError {
     /// The rows could not be computed; not the sink's fault.
-    #[error(transparent)]
+    #[error("{}", innermost(.0))]
     Rows(#[from] DataFusionError),
     #[error("a value cannot be written: {0}")]
     Value(#[from] ArrowError),

@@ -1,5 +1,6 @@
 //! The Kafka source's options.
 
+use std::fs;
 use std::time::Duration;
 
 use ottla_client::OffsetSpec;
@@ -79,6 +80,31 @@ async fn retention_that_overtakes_the_query_is_data_loss_and_gaps_are_not() {
     assert_eq!((outcome.error.as_deref(), outcome.rows().len()), (None, 0));
     kafka.put("t", 0, ["newer"]).await;
     assert_eq!(lenient.run(&kafka, checkpoint.path()).await.rows(), [r#"{"partition":0,"offset":1}"#]);
+}
+
+#[tokio::test]
+async fn a_logged_range_that_the_log_has_not_is_data_loss() {
+    let kafka = two_partitions().await;
+    for (start, end, message) in [
+        (-7, 6, "Offsets -7 to 6 of t-0 are wanted, but the log of the partition starts at 0"),
+        (0, 9, "Offsets 6 to 9 of t-0 are wanted, but the log of the partition ends at 6"),
+    ] {
+        let checkpoint = tempdir().unwrap();
+        for (path, text) in [
+            ("metadata", "{\"id\":\"729179f9-7262-4771-891a-776acaf4a851\"}".to_owned()),
+            ("sources/0/0", format!("\0v1\n{{\"t\":{{\"0\":{start},\"1\":0}}}}")),
+            ("offsets/0", format!("v1\n{{}}\n{{\"t\":{{\"0\":{end},\"1\":3}}}}")),
+        ] {
+            let path = checkpoint.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let job = Job::new(OFFSETS).trigger(Trigger::Once);
+        let error = job.run(&kafka, checkpoint.path()).await.error.unwrap();
+        assert!(error.contains(message), "{error}");
+        let outcome = job.option("failOnDataLoss", "false").run(&kafka, checkpoint.path()).await;
+        assert_eq!((outcome.error.as_deref(), outcome.rows().len()), (None, 9));
+    }
 }
 
 #[tokio::test]
