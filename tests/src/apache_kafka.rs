@@ -24,18 +24,17 @@ pub struct ApacheKafka {
 impl ApacheKafka {
     /// Formats a log directory below `dir` and starts Kafka on it, at a free port. It serves when this returns.
     pub async fn start(dir: &Path) -> ApacheKafka {
-        let [port, controller_port] = free_ports();
-        let properties = dir.join("server.properties");
-        std::fs::write(&properties, server_properties(port, controller_port, dir))
-            .expect("a temporary folder takes a file");
+        let configured = ConfiguredKafka::at(&dir.join("kafka"), dir);
         let mut format = java().await;
-        format
-            .args(["kafka.tools.StorageTool", "format", "-t", "b3R0bGEtdGVzdHMta2Fma2E", "-c"])
-            .arg(&properties);
-        let output = format.output().await.expect("java runs");
+        format.args(["kafka.tools.StorageTool", "format", "-t", "b3R0bGEtdGVzdHMta2Fma2E", "-c"]);
+        let output = format.arg(&configured.properties).output().await.expect("java runs");
         assert!(output.status.success(), "Kafka's StorageTool failed: {output:?}");
-        let process = serve(&properties).await;
-        ApacheKafka { process, properties, bootstrap_servers: format!("127.0.0.1:{port}") }
+        configured.start().await
+    }
+
+    /// Starts Kafka on a log directory that is there already, as node 1. It serves when this returns.
+    pub async fn take_over(log_dir: &Path, dir: &Path) -> ApacheKafka {
+        ConfiguredKafka::at(log_dir, dir).start().await
     }
 
     pub fn bootstrap_servers(&self) -> &str {
@@ -46,6 +45,27 @@ impl ApacheKafka {
     pub async fn restart(&mut self) {
         self.process.kill().await.expect("a child can be killed");
         self.process = serve(&self.properties).await;
+    }
+}
+
+/// A Kafka that has its settings, and does not run yet.
+struct ConfiguredKafka {
+    properties: PathBuf,
+    bootstrap_servers: String,
+}
+
+impl ConfiguredKafka {
+    fn at(log_dir: &Path, dir: &Path) -> ConfiguredKafka {
+        let [port, controller_port] = free_ports();
+        let properties = dir.join("server.properties");
+        let settings = server_properties(port, controller_port, log_dir);
+        std::fs::write(&properties, settings).expect("a temporary folder takes a file");
+        ConfiguredKafka { properties, bootstrap_servers: format!("127.0.0.1:{port}") }
+    }
+
+    async fn start(self) -> ApacheKafka {
+        let ConfiguredKafka { properties, bootstrap_servers } = self;
+        ApacheKafka { process: serve(&properties).await, properties, bootstrap_servers }
     }
 }
 
@@ -86,9 +106,9 @@ fn free_ports() -> [u16; 2] {
     listeners.map(|listener| listener.local_addr().expect("a bound socket has an address").port())
 }
 
-fn server_properties(port: u16, controller_port: u16, dir: &Path) -> String {
+fn server_properties(port: u16, controller_port: u16, log_dir: &Path) -> String {
     // Java reads a backslash in a properties file as an escape.
-    let log_dir = dir.join("kafka").display().to_string().replace('\\', "/");
+    let log_dir = log_dir.display().to_string().replace('\\', "/");
     format!(
         "process.roles=broker,controller
 node.id=1
