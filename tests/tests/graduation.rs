@@ -1,14 +1,14 @@
 //! Kafka itself goes on with the directory that Ottla leaves: topics, their ids and settings, records, group offsets.
+#![cfg(unix)]
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use ottla_broker::{Broker, Config};
 use ottla_client::{
     Acks, Client, ClientConfig, CommittedOffset, Committer, NewTopic, OffsetToCommit, ProduceOutcome,
 };
 use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::compression::Compression;
+use ottla_tests::ottla_process::OttlaProcess;
 use ottla_tests::partition::{self, StoredRecord};
 use ottla_tests::timestamp::now_ms;
 use ottla_tests::{ApacheKafka, Runtime, runtime};
@@ -30,12 +30,25 @@ struct Seen {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kafka_goes_on_where_ottla_stopped() {
+    check(async |broker| assert!(broker.terminate().await.success())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kafka_goes_on_where_ottla_was_killed() {
+    check(OttlaProcess::kill).await;
+}
+
+async fn check(end: impl AsyncFnOnce(OttlaProcess)) {
     if !runtime::present(&[Runtime::Java]) {
         return;
     }
     let dir = tempfile::tempdir().expect("a temporary folder");
     let log_dir = dir.path().join("data");
-    let before = use_ottla(&log_dir).await;
+    let broker = OttlaProcess::start("127.0.0.1:0", &log_dir, &[]).await;
+    let client = connect(broker.bootstrap_servers()).await;
+    fill(&client).await;
+    let before = look(&client).await;
+    end(broker).await;
 
     let kafka = ApacheKafka::take_over(&log_dir, dir.path()).await;
     let client = connect(kafka.bootstrap_servers()).await;
@@ -48,11 +61,7 @@ async fn kafka_goes_on_where_ottla_stopped() {
     );
 }
 
-/// Fills a log directory, looks at it, and stops.
-async fn use_ottla(log_dir: &Path) -> Seen {
-    let config = Config::ephemeral().with_data_dir(log_dir);
-    let broker = Broker::start(config).await.expect("Ottla starts");
-    let client = connect(&broker.bootstrap_servers()).await;
+async fn fill(client: &Client) {
     let topic = NewTopic {
         configs: vec![("retention.bytes".to_owned(), "123456789".to_owned())],
         ..NewTopic::new(TOPIC).with_partitions(PARTITIONS)
@@ -60,16 +69,12 @@ async fn use_ottla(log_dir: &Path) -> Seen {
     client.create_topics(&[topic]).await.expect("the topic is created");
     for partition in 0..PARTITIONS {
         for compression in CODECS {
-            produce(&client, partition, compression).await;
+            produce(client, partition, compression).await;
         }
     }
-    let offsets: Vec<_> = (0..PARTITIONS)
-        .map(|partition| OffsetToCommit::new(TOPIC, partition, i64::from(partition) + 4))
-        .collect();
+    let offset = |partition| OffsetToCommit::new(TOPIC, partition, i64::from(partition) + 4);
+    let offsets: Vec<_> = (0..PARTITIONS).map(offset).collect();
     client.commit_offsets(GROUP, Committer::Standalone, &offsets).await.expect("the offsets are committed");
-    let seen = look(&client).await;
-    broker.shutdown().await;
-    seen
 }
 
 async fn connect(bootstrap_servers: &str) -> Client {
