@@ -1,6 +1,7 @@
 //! What DataFusion and `datafusion-spark` lack of Spark's functions and casts.
 
 mod cast_to_string;
+mod divide;
 mod get_json_object;
 mod json_path;
 mod json_scan;

@@ -1,0 +1,50 @@
+//! Expressions whose results differ between Spark and DataFusion left to itself.
+
+use tempfile::tempdir;
+
+use crate::harness::{Job, Kafka};
+
+/// Evaluates over one record whose value is `12`.
+async fn evaluate(kafka: &Kafka, expression: &str) -> Result<String, String> {
+    let checkpoint = tempdir().unwrap();
+    let sql = format!(
+        "SELECT {expression} AS x FROM (SELECT *, CAST(CAST(value AS STRING) AS INT) AS n FROM STREAM t)"
+    );
+    let outcome = Job::new(&sql).run(kafka, checkpoint.path()).await;
+    match outcome.error {
+        Some(error) => Err(error),
+        None => Ok(outcome.rows()[0].to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn results_are_spark_s() {
+    let kafka = Kafka::start().await;
+    kafka.create("t", 1).await;
+    kafka.put("t", 0, ["12"]).await;
+    for (expression, x) in [
+        ("n / 5", "2.4"),
+        ("n / 4", "3.0"),
+        ("sqrt(n / 3)", "2.0"),
+        ("CAST(n / 5 AS STRING)", "\"2.4\""),
+        ("CAST(1.0E10 AS STRING)", "\"1.0E10\""),
+        ("CAST(timestamp AS STRING)", "\"2023-11-14 22:13:20\""),
+        ("CAST('2013-01-01 05:00:00' AS TIMESTAMP)", "\"2013-01-01T05:00:00.000Z\""),
+        ("CAST(value AS STRING) || 'x'", "\"12x\""),
+        ("length(value)", "2"),
+        ("hex(value)", "\"3132\""),
+        ("date_trunc('DAY', timestamp)", "\"2023-11-14T00:00:00.000Z\""),
+        ("get_json_object('{\"a\":[1,2]}', '$.a[1]')", "\"2\""),
+    ] {
+        assert_eq!(evaluate(&kafka, expression).await, Ok(format!("{{\"x\":{x}}}")), "{expression}");
+    }
+    for (expression, message) in [
+        ("n / 0", "[DIVIDE_BY_ZERO]"),
+        ("n / (offset * 0.5)", "[DIVIDE_BY_ZERO]"),
+        ("CAST('twelve' AS INT)", "Cannot cast string 'twelve'"),
+    ] {
+        let error = evaluate(&kafka, expression).await.unwrap_err();
+        assert!(error.contains(message), "{expression}: {error}");
+    }
+    assert_eq!(evaluate(&kafka, "n / nullif(offset, 0)").await, Ok("{}".to_owned()));
+}
