@@ -27,6 +27,14 @@ pub const OPTIONS: &[&str] = &[
 /// What Spark accepts and Ottla does not do yet; see ARCHITECTURE.md.
 const NOT_SERVED: &[&str] = &["minOffsetsPerTrigger", "maxTriggerDelay", "minPartitions"];
 
+/// What tunes Spark's own reader.
+const NO_EFFECT: &[&str] = &[
+    "groupIdPrefix",
+    "kafkaConsumer.pollTimeoutMs",
+    "fetchOffset.numRetries",
+    "fetchOffset.retryIntervalMs",
+];
+
 /// A source's options, checked.
 #[derive(Clone, Debug)]
 pub struct KafkaOptions {
@@ -209,17 +217,33 @@ fn refuse_consumer_settings(options: &CaseInsensitive<'_>) -> Result<(), OptionE
 }
 
 fn refuse_unknown(options: &CaseInsensitive<'_>) -> Result<(), OptionError> {
-    for key in options.0.keys() {
-        if let Some(name) = NOT_SERVED.iter().find(|name| name.eq_ignore_ascii_case(key)) {
+    for (key, value) in &options.0 {
+        let is = |name: &&&str| name.eq_ignore_ascii_case(key);
+        if let Some(name) = NOT_SERVED.iter().find(is) {
             return fail(format!("Option '{name}' is not served by Ottla yet"));
         }
-        let known = OPTIONS.iter().any(|name| name.eq_ignore_ascii_case(key));
-        if !known && key != "kafka.bootstrap.servers" {
-            return fail(format!(
-                "Unknown option '{key}' of a Kafka source; it has {}, kafka.bootstrap.servers",
-                OPTIONS.join(", ")
-            ));
+        if let Some(setting) = key.strip_prefix("kafka.") {
+            check_consumer_setting(setting, value)?;
+        } else if NO_EFFECT.iter().any(|name| is(&name)) {
+            tracing::warn!("option '{key}' has no effect in Ottla");
+        } else if !OPTIONS.iter().any(|name| is(&name)) {
+            return fail(format!("Unknown option '{key}' of a Kafka source; it has {}", OPTIONS.join(", ")));
         }
+    }
+    Ok(())
+}
+
+/// Settings of the Java consumer. Those about its speed are its own affair, those about safety are not.
+fn check_consumer_setting(setting: &str, value: &str) -> Result<(), OptionError> {
+    let is_plain = setting == "security.protocol" && value.eq_ignore_ascii_case("PLAINTEXT");
+    let is_security = ["security.", "sasl.", "ssl."].iter().any(|prefix| setting.starts_with(prefix));
+    if is_security && !is_plain {
+        return fail(format!(
+            "Kafka option '{setting}' is not served by Ottla yet: it connects without TLS and SASL"
+        ));
+    }
+    if setting != "bootstrap.servers" && !is_plain {
+        tracing::warn!("Kafka option '{setting}' has no effect in Ottla");
     }
     Ok(())
 }
@@ -355,6 +379,10 @@ mod tests {
                 "Kafka option 'value.deserializer' is not supported as values",
             ),
             (&[("subscribe", "t"), ("subscribeTo", "x")], "Unknown option 'subscribeto'"),
+            (
+                &[("subscribe", "t"), ("kafka.sasl.mechanism", "PLAIN")],
+                "Kafka option 'sasl.mechanism' is not served",
+            ),
         ] {
             let error = parse(options).unwrap_err();
             assert!(error.starts_with(message), "{error}");

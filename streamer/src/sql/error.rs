@@ -35,6 +35,13 @@ pub enum SqlError {
     UnresolvedRoutine { name: String, position: Position },
     #[error("[TABLE_OR_VIEW_NOT_FOUND] The table or view `{name}` cannot be found. To read the topic {name}, write FROM STREAM `{name}`. SQLSTATE: 42P01; {}", line_pos(*.position))]
     TableNotFound { name: String, position: Position },
+    #[error(
+        "[INVALID_IDENTIFIER] The unquoted identifier {name} is invalid and must be back quoted as: `{name}`. Unquoted \
+         identifiers can only contain ASCII letters ('a' - 'z', 'A' - 'Z'), digits ('0' - '9'), and underbar ('_'). \
+         SQLSTATE: 42602 {}",
+        at(*.position)
+    )]
+    InvalidIdentifier { name: String, position: Position },
     #[error("{message}; {}", line_pos(*.position))]
     Analysis { message: String, position: Position },
     #[error("{0}")]

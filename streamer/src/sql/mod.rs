@@ -366,6 +366,21 @@ mod tests {
     }
 
     #[test]
+    fn topics_with_dashes_and_dots_want_backticks() {
+        for (text, name, column) in [
+            ("SELECT * FROM STREAM my-topic WHERE 1 = 1", "my-topic", 21),
+            ("SELECT * FROM STREAM(my.topic)", "my.topic", 21),
+        ] {
+            let position = Position { line: 1, column };
+            assert_eq!(error(text), SqlError::InvalidIdentifier { name: name.to_owned(), position });
+        }
+        assert_eq!(
+            topics("SELECT * FROM STREAM `my.topic` UNION ALL SELECT * FROM STREAM t"),
+            ["my.topic", "t"]
+        );
+    }
+
+    #[test]
     fn what_is_no_select_over_a_stream_is_refused() {
         assert_eq!(error("SELECT 1"), SqlError::NoStream);
         assert_eq!(error(""), SqlError::NotOneStatement(0));

@@ -39,6 +39,7 @@ pub(super) fn tokenize(dialect: &dyn Dialect, text: &str) -> Result<Tokens, SqlE
         let parenthesis = tokens.next_if(|next| next.token == Token::LParen);
         match tokens.next_if(|next| is_name(&next.token)) {
             Some(name) => {
+                refuse_unquoted(&name, tokens.peek(), text)?;
                 read.streams.insert(name.span.start);
                 read.push(name);
                 if parenthesis.is_some() && tokens.next_if(|next| next.token == Token::RParen).is_none() {
@@ -98,6 +99,21 @@ fn opens_relation(before: Option<&TokenWithSpan>) -> bool {
 
 fn is_stream_keyword(token: &Token) -> bool {
     matches!(token, Token::Word(Word { keyword: Keyword::STREAM, quote_style: None, .. }))
+}
+
+/// Topics often have names, such as `my-topic` or `my.topic`, that Spark takes only in backticks.
+fn refuse_unquoted(name: &TokenWithSpan, next: Option<&TokenWithSpan>, text: &str) -> Result<(), SqlError> {
+    let goes_on = next.is_some_and(|next| {
+        next.span.start == name.span.end && matches!(next.token, Token::Minus | Token::Period)
+    });
+    if !goes_on {
+        return Ok(());
+    }
+    let position = Position::from(name.span.start);
+    let line = text.lines().nth(usize::try_from(position.line - 1).unwrap_or(0)).unwrap_or_default();
+    let rest = line.chars().skip(usize::try_from(position.column).unwrap_or(0));
+    let whole = rest.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '`'));
+    Err(SqlError::InvalidIdentifier { name: whole.filter(|c| *c != '`').collect(), position })
 }
 
 fn is_name(token: &Token) -> bool {
