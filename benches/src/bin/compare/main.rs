@@ -33,7 +33,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Subject {
-    /// The broker beside Kafka and franz-go's kfake, under Kafka's own perf tools (about 10 minutes)
+    /// The broker beside Kafka and franz-go's kfake, under Kafka's own perf tools (about 4 minutes)
     Broker(BrokerArguments),
 }
 
