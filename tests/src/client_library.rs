@@ -110,7 +110,8 @@ async fn node_agent(program: &str) -> Command {
         Program::new(NPM).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).in_dir(dir).run().await;
     })
     .await;
-    let mut node = Command::new(dir.join("node_modules/node/bin/node"));
+    let mut node =
+        Command::new(dir.join("node_modules/node/bin/node").with_extension(std::env::consts::EXE_EXTENSION));
     node.arg("--no-warnings").arg(dir.join(program)).env("KAFKAJS_NO_PARTITIONER_WARNING", "1");
     node
 }

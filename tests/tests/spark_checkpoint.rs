@@ -1,4 +1,4 @@
-//! A checkpoint goes from Ottla to PySpark and back, on a real Kafka: neither misses a record or sees one twice.
+//! A checkpoint goes from Ottla to PySpark and back: neither misses a record or sees one twice.
 //!
 //! Not on Windows, where PySpark needs Hadoop's native programs.
 #![cfg(not(windows))]
@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::Path;
 
+use ottla_broker::{Broker, Config};
 use ottla_client::{Acks, Client, ClientConfig, NewTopic};
 use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::compression::Compression;
@@ -21,19 +22,32 @@ const SQL: &str = "SELECT partition, offset, CAST(value AS STRING) AS value FROM
 type Row = (i32, i64, String);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn checkpoints_are_interchangeable() {
+async fn checkpoints_are_interchangeable_on_kafka() {
     if !runtime::present(&[Runtime::Java, Runtime::Python]) {
         return;
     }
     let dir = tempfile::tempdir().expect("a temporary folder");
     let kafka = ApacheKafka::start(dir.path()).await;
-    let client = Client::connect(ClientConfig::new(kafka.bootstrap_servers())).await.expect("Kafka serves");
+    check(kafka.bootstrap_servers(), dir.path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn checkpoints_are_interchangeable_on_ottla() {
+    if !runtime::present(&[Runtime::Java, Runtime::Python]) {
+        return;
+    }
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let broker = Broker::start(Config::ephemeral()).await.expect("Ottla starts");
+    check(&broker.bootstrap_servers(), dir.path()).await;
+}
+
+async fn check(servers: &str, dir: &Path) {
+    let client = Client::connect(ClientConfig::new(servers)).await.expect("the broker serves");
     client
         .create_topics(&[NewTopic::new(TOPIC).with_partitions(PARTITIONS)])
         .await
         .expect("the topic is created");
-    let [ours, interrupted, theirs] = ["ours", "interrupted", "theirs"].map(|name| dir.path().join(name));
-    let servers = kafka.bootstrap_servers();
+    let [ours, interrupted, theirs] = ["ours", "interrupted", "theirs"].map(|name| dir.join(name));
 
     let first = produce(&client, 0..20).await;
     assert_eq!(ottla(servers, &ours, &[0]).await, first);
@@ -66,7 +80,7 @@ async fn produce(client: &Client, numbers: std::ops::Range<i64>) -> Vec<Row> {
         let mut batch = BatchBuilder::new(Compression::None);
         batch.push(now_ms(), None, Some(value.as_bytes())).expect("a small record");
         let batch = batch.build().expect("a batch of one record");
-        client.produce(TOPIC, partition, batch, Acks::All).await.expect("Kafka takes a record");
+        client.produce(TOPIC, partition, batch, Acks::All).await.expect("the broker takes a record");
         rows.push((partition, number / i64::from(PARTITIONS), value));
     }
     sorted(rows)
