@@ -42,6 +42,8 @@ pub enum SqlError {
         at(*.position)
     )]
     InvalidIdentifier { name: String, position: Position },
+    #[error("[UNSUPPORTED_DATATYPE] Unsupported data type \"{name}\". SQLSTATE: 0A000 {}", at(*.position))]
+    UnsupportedDataType { name: String, position: Position },
     #[error("{message}; {}", line_pos(*.position))]
     Analysis { message: String, position: Position },
     #[error("{0}")]

@@ -7,8 +7,8 @@ mod tokens;
 use std::ops::ControlFlow;
 
 use datafusion::sql::sqlparser::ast::{
-    Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement, TableAlias, TableFactor,
-    VisitMut, VisitorMut,
+    DataType, Expr, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement, TableAlias,
+    TableFactor, TimezoneInfo, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::dialect::SparkSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
@@ -222,6 +222,7 @@ impl VisitorMut for Resolver<'_> {
                 _ => return ControlFlow::Continue(()),
             },
             Expr::Function(function) => return self.known_function(&function.name),
+            Expr::Cast { data_type, .. } => return spark_type(data_type),
             _ => return ControlFlow::Continue(()),
         };
         self.identifiers.push((name, place.into()));
@@ -248,6 +249,29 @@ impl Resolver<'_> {
         let position = written.span.start.into();
         ControlFlow::Break(SqlError::UnresolvedRoutine { name: self.tokens.spelled(written), position })
     }
+}
+
+/// Puts Spark's names of types into those of standard SQL.
+fn spark_type(data_type: &mut DataType) -> ControlFlow<SqlError> {
+    *data_type = match data_type {
+        DataType::Binary(None) => DataType::Bytea,
+        DataType::Custom(name, _) => match name.to_string().to_lowercase().as_str() {
+            "byte" => DataType::TinyInt(None),
+            "short" => DataType::SmallInt(None),
+            "timestamp_ltz" => DataType::Timestamp(None, TimezoneInfo::None),
+            _ => return unsupported_type(name),
+        },
+        _ => return ControlFlow::Continue(()),
+    };
+    ControlFlow::Continue(())
+}
+
+fn unsupported_type(name: &ObjectName) -> ControlFlow<SqlError> {
+    let position = match name.0.first() {
+        Some(ObjectNamePart::Identifier(name)) => name.span.start.into(),
+        _ => Position { line: 1, column: 0 },
+    };
+    ControlFlow::Break(SqlError::UnsupportedDataType { name: name.to_string().to_uppercase(), position })
 }
 
 /// A stream answers to its topic's name.
@@ -377,6 +401,15 @@ mod tests {
         assert_eq!(
             topics("SELECT * FROM STREAM `my.topic` UNION ALL SELECT * FROM STREAM t"),
             ["my.topic", "t"]
+        );
+    }
+
+    #[test]
+    fn unknown_types_are_named() {
+        let position = Position { line: 1, column: 21 };
+        assert_eq!(
+            error("SELECT CAST(value AS strng) FROM STREAM t1"),
+            SqlError::UnsupportedDataType { name: "STRNG".to_owned(), position }
         );
     }
 
