@@ -91,7 +91,8 @@ pub(crate) enum SetError {
     #[error("--set {key}={value}: {reason}")]
     Console { key: String, value: String, reason: &'static str },
     #[error(
-        "--set {key}: no such option; a Kafka source has {}, a console numRows and truncate, and settings begin with spark.",
+        "--set {key}: no such option; a Kafka source has {}, a console numRows and truncate, and settings begin \
+         with spark.",
         options::OPTIONS.join(", ")
     )]
     Unknown { key: String },

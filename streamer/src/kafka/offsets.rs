@@ -181,7 +181,10 @@ mod tests {
         fn reads_back_what_it_wrote(
             offsets in proptest::collection::btree_map(("[a-zA-Z0-9._-]{1,12}", 0..200_i32), any::<i64>(), 0..60),
         ) {
-            let offsets = PartitionOffsets(offsets.into_iter().map(|((topic, partition), offset)| (TopicPartition { topic, partition }, offset)).collect());
+            let offsets = offsets
+                .into_iter()
+                .map(|((topic, partition), offset)| (TopicPartition { topic, partition }, offset));
+            let offsets = PartitionOffsets(offsets.collect());
             prop_assert_eq!(PartitionOffsets::from_json(&offsets.to_json()), Ok(offsets));
         }
     }

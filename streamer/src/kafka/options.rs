@@ -142,17 +142,15 @@ fn refuse_ending_offsets(options: &CaseInsensitive<'_>) -> Result<(), OptionErro
 }
 
 fn subscription(options: &CaseInsensitive<'_>) -> Result<Subscription, OptionError> {
-    const KEYS: &str = "subscribe, subscribepattern, assign";
+    const KEYS: &str = "subscribe, subscribepattern, assign. See the docs for more details.";
     match (options.get("assign"), options.get("subscribe"), options.get("subscribePattern")) {
         (Some(json), None, None) => assigned(json),
         (None, Some(topics), None) => subscribed(topics),
         (None, None, Some(pattern)) => matched(pattern),
-        (None, None, None) => fail(format!(
-            "One of the following options must be specified for Kafka source: {KEYS}. See the docs for more details."
-        )),
-        _ => fail(format!(
-            "Only one of the following options can be specified for Kafka source: {KEYS}. See the docs for more details."
-        )),
+        (None, None, None) => {
+            fail(format!("One of the following options must be specified for Kafka source: {KEYS}"))
+        }
+        _ => fail(format!("Only one of the following options can be specified for Kafka source: {KEYS}")),
     }
 }
 

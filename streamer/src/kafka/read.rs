@@ -26,8 +26,8 @@ const FETCH_BYTES: i32 = 4 << 20;
 /// The broker has the records: it need not wait for more.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
-/// Fetches without a record after which the wanted ones are taken for gone. Each has waited at the broker; a leader that
-/// moves takes a few.
+/// Fetches without a record after which the wanted ones are taken for gone. Each has waited at the broker; a leader
+/// that moves takes a few.
 const MAX_IDLE_FETCHES: u32 = 6;
 
 /// A partition of DataFusion's plan.
@@ -140,7 +140,8 @@ impl Reader {
         // A fetch that fails does not tell it.
         let log_start_offset = self.source.log_start_offset(partition).await?;
         self.source.report_data_loss(format!(
-            "Offsets {from} to {to} of {partition} are wanted, but the log of the partition starts at {log_start_offset}"
+            "Offsets {from} to {to} of {partition} are wanted, but the log of the partition starts at \
+             {log_start_offset}"
         ))?;
         let next = if log_start_offset > *from { log_start_offset.min(*to) } else { *to };
         self.range.from = next;

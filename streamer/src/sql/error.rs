@@ -21,19 +21,36 @@ impl From<Location> for Position {
 
 #[derive(Debug, PartialEq, Eq, Error)]
 pub enum SqlError {
-    #[error("[PARSE_SYNTAX_ERROR] Syntax error at or near {near}. SQLSTATE: 42601 {}\n\n{}", at(*.position), excerpt(.text, *.position))]
+    #[error(
+        "[PARSE_SYNTAX_ERROR] Syntax error at or near {near}. SQLSTATE: 42601 {}\n\n{}",
+        at(*.position),
+        excerpt(.text, *.position)
+    )]
     Syntax {
         near: Near,
         position: Position,
         /// The whole statement.
         text: String,
     },
-    #[error("[UNRESOLVED_COLUMN{}] A column, variable, or function parameter with name `{name}` cannot be resolved.{} SQLSTATE: 42703; {}",
-        if candidates.is_empty() { ".WITHOUT_SUGGESTION" } else { ".WITH_SUGGESTION" }, suggestion(candidates), line_pos(*.position))]
+    #[error(
+        "[UNRESOLVED_COLUMN.{}] A column, variable, or function parameter with name `{name}` cannot be resolved.{} \
+         SQLSTATE: 42703; {}",
+        if candidates.is_empty() { "WITHOUT_SUGGESTION" } else { "WITH_SUGGESTION" },
+        suggestion(candidates),
+        line_pos(*.position)
+    )]
     UnresolvedColumn { name: String, candidates: Vec<String>, position: Position },
-    #[error("[UNRESOLVED_ROUTINE] Cannot resolve routine `{name}` on search path [`system`.`builtin`, `system`.`session`]. SQLSTATE: 42883; {}", line_pos(*.position))]
+    #[error(
+        "[UNRESOLVED_ROUTINE] Cannot resolve routine `{name}` on search path [`system`.`builtin`, `system`.`session`]. \
+         SQLSTATE: 42883; {}",
+        line_pos(*.position)
+    )]
     UnresolvedRoutine { name: String, position: Position },
-    #[error("[TABLE_OR_VIEW_NOT_FOUND] The table or view `{name}` cannot be found. To read the topic {name}, write FROM STREAM `{name}`. SQLSTATE: 42P01; {}", line_pos(*.position))]
+    #[error(
+        "[TABLE_OR_VIEW_NOT_FOUND] The table or view `{name}` cannot be found. To read the topic {name}, write FROM \
+         STREAM `{name}`. SQLSTATE: 42P01; {}",
+        line_pos(*.position)
+    )]
     TableNotFound { name: String, position: Position },
     #[error(
         "[INVALID_IDENTIFIER] The unquoted identifier {name} is invalid and must be back quoted as: `{name}`. Unquoted \

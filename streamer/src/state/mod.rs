@@ -36,15 +36,15 @@ pub enum StateError {
     #[error(transparent)]
     File(#[from] LogFileError),
     #[error(
-        "the state of version {version} is not in {folder}: neither a snapshot nor the files {first_missing}.delta.arrow \
-         and later are there",
+        "the state of version {version} is not in {folder}: neither a snapshot nor the files \
+         {first_missing}.delta.arrow and later are there",
         folder = folder.display()
     )]
     Missing { folder: PathBuf, version: u64, first_missing: u64 },
     /// Spark's STATE_STORE_SCHEMA errors.
     #[error(
-        "the grouping keys or aggregates of this query are not those that wrote {path}: it has ({stored}), the query has \
-         ({wanted}). Neither may change; start the changed query with a new checkpoint",
+        "the grouping keys or aggregates of this query are not those that wrote {path}: it has ({stored}), the query \
+         has ({wanted}). Neither may change; start the changed query with a new checkpoint",
         path = path.display()
     )]
     Schema { path: PathBuf, stored: String, wanted: String },
@@ -122,6 +122,7 @@ impl StateStore {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use datafusion::arrow::array::{Int64Array, StringArray};
@@ -205,10 +206,11 @@ mod tests {
             proptest::collection::vec((0..40_u8, any::<i64>()), 0..400), 1..12,
         )) {
             let folder = tempfile::tempdir().unwrap();
-            let mut model = std::collections::BTreeMap::new();
+            let mut model = BTreeMap::new();
             for (version, rows) in (1..).zip(&updates) {
                 let mut store = StateStore::open(folder.path(), version - 1, schema(), 1).unwrap();
-                let rows: std::collections::BTreeMap<_, _> = rows.iter().map(|(key, count)| (format!("k{key}"), *count)).collect();
+                let rows = rows.iter().map(|(key, count)| (format!("k{key}"), *count));
+                let rows: BTreeMap<_, _> = rows.collect();
                 let changed: Vec<_> = rows.iter().map(|(key, count)| (Some(key.as_str()), *count)).collect();
                 store.commit(version, &[batch(&changed)]).unwrap();
                 store.purge(version.saturating_sub(2)).unwrap();

@@ -88,7 +88,9 @@ async fn what_spark_refuses_is_refused_in_its_words() {
         (
             "SELECT value, count(*) FROM STREAM t GROUP BY value",
             OutputMode::Append,
-            "[STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION] Invalid streaming output mode: append. This output mode is not supported for streaming aggregations without watermark on streaming DataFrames/DataSets. SQLSTATE: 42KDE",
+            "[STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION] Invalid streaming output mode: append. This output mode is \
+             not supported for streaming aggregations without watermark on streaming DataFrames/DataSets. SQLSTATE: \
+             42KDE",
         ),
         (
             "SELECT DISTINCT value FROM STREAM t",
@@ -98,12 +100,14 @@ async fn what_spark_refuses_is_refused_in_its_words() {
         (
             "SELECT value FROM STREAM t",
             OutputMode::Complete,
-            "[STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION] Invalid streaming output mode: complete. This output mode is not supported for no streaming aggregations on streaming DataFrames/DataSets. SQLSTATE: 42KDE",
+            "[STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION] Invalid streaming output mode: complete. This output mode \
+             is not supported for no streaming aggregations on streaming DataFrames/DataSets. SQLSTATE: 42KDE",
         ),
         (
             "SELECT value FROM STREAM t ORDER BY value",
             OutputMode::Append,
-            "Sorting is not supported on streaming DataFrames/Datasets, unless it is on aggregated DataFrame/Dataset in Complete output mode",
+            "Sorting is not supported on streaming DataFrames/Datasets, unless it is on aggregated DataFrame/Dataset \
+             in Complete output mode",
         ),
         (
             "SELECT value, count(*) c FROM STREAM t GROUP BY value ORDER BY c",
@@ -113,7 +117,8 @@ async fn what_spark_refuses_is_refused_in_its_words() {
         (
             "SELECT count(DISTINCT value) FROM STREAM t",
             OutputMode::Complete,
-            "Distinct aggregations are not supported on streaming DataFrames/Datasets. Consider using approx_count_distinct() instead.",
+            "Distinct aggregations are not supported on streaming DataFrames/Datasets. Consider using \
+             approx_count_distinct() instead.",
         ),
         (
             "SELECT value FROM STREAM t LIMIT 3",
