@@ -22,13 +22,16 @@ use crate::checkpoint::log_file::LogFileError;
 use files::StateFiles;
 use keyed::KeyedRows;
 
+/// Opening a delta costs about as much as reading so many rows.
+const ROWS_PER_FILE: usize = 100;
+
 /// The groups of one aggregation, in memory and on disk.
 #[derive(Debug)]
 pub struct StateStore {
     rows: KeyedRows,
     files: StateFiles,
-    /// Rows in the deltas since the last snapshot: what a start has to read on top of it.
-    rows_since_snapshot: usize,
+    /// What a start has to read on top of the last snapshot, in rows.
+    backlog_rows: usize,
 }
 
 #[derive(Debug, Error)]
@@ -61,7 +64,7 @@ impl StateStore {
         keys: usize,
     ) -> Result<StateStore, StateError> {
         let files = StateFiles::new(folder.to_owned(), schema.clone());
-        let mut store = StateStore { rows: KeyedRows::new(schema, keys)?, files, rows_since_snapshot: 0 };
+        let mut store = StateStore { rows: KeyedRows::new(schema, keys)?, files, backlog_rows: 0 };
         let snapshot = store.files.newest_snapshot(version)?;
         if let Some(snapshot) = snapshot {
             for batch in store.files.read_snapshot(snapshot)? {
@@ -69,8 +72,9 @@ impl StateStore {
             }
         }
         for delta in snapshot.unwrap_or(0) + 1..=version {
+            store.backlog_rows += ROWS_PER_FILE;
             for batch in store.files.read_delta(delta, version)? {
-                store.rows_since_snapshot += batch.num_rows();
+                store.backlog_rows += batch.num_rows();
                 store.rows.put(&batch)?;
             }
         }
@@ -84,15 +88,16 @@ impl StateStore {
 
     /// Takes over the merged rows of the groups that a batch changed, and writes them as `version`.
     pub fn commit(&mut self, version: u64, changed: &[RecordBatch]) -> Result<(), StateError> {
+        self.backlog_rows += ROWS_PER_FILE;
         for batch in changed {
             self.rows.put(batch)?;
-            self.rows_since_snapshot += batch.num_rows();
+            self.backlog_rows += batch.num_rows();
         }
         self.files.write_delta(version, changed)?;
         // A snapshot costs as much as the state is large: one is due when a start would read as much again in deltas.
-        if self.rows_since_snapshot > self.rows.len().max(1_000) {
+        if self.backlog_rows > self.rows.len().max(10 * ROWS_PER_FILE) {
             self.files.write_snapshot(version, &self.rows.all()?)?;
-            self.rows_since_snapshot = 0;
+            self.backlog_rows = 0;
         }
         Ok(())
     }
