@@ -13,7 +13,6 @@ export WINEPREFIX="$windows_toolchain/wine" WINEDEBUG=-all
 WINE=/usr/lib/wine/wine64
 
 install_packages() {
-  apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc-mingw-w64-x86-64 wine64 >/dev/null
 }
 
@@ -56,8 +55,12 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE buffer, SIZE_T length) {
 C
 }
 
-if [ ! -x "$WINE" ] || ! command -v x86_64-w64-mingw32-gcc >/dev/null; then install_packages; fi
-if [ ! -x "$windows_toolchain/rustc" ]; then unpack_compiler; fi
+have_packages() { [ -x "$WINE" ] && command -v x86_64-w64-mingw32-gcc >/dev/null; }
+have_compiler() { [ -x "$windows_toolchain/rustc" ]; }
+
+if ! have_packages || ! have_compiler; then apt-get update -qq; fi
+if ! have_packages; then install_packages; fi
+if ! have_compiler; then unpack_compiler; fi
 if [ ! -f "$WINEPREFIX/drive_c/windows/system32/bcryptprimitives.dll" ]; then prepare_wine; fi
 
 export RUSTC="$windows_toolchain/rustc" RUSTC_BOOTSTRAP=1
