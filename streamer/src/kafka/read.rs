@@ -21,8 +21,11 @@ use super::decode::{DecodeError, Decoder};
 use super::schema::Column;
 use super::source::{KafkaSource, OffsetRange, SourceError};
 
-/// Enough for the decoder to run at full speed; two of them per partition are in memory at a time.
-const FETCH_BYTES: i32 = 4 << 20;
+/// Enough for the decoder to run at full speed; two fetches per partition are in memory at a time.
+const MAX_FETCH_BYTES: i64 = 4 << 20;
+const MIN_FETCH_BYTES: i64 = 64 << 10;
+/// A guess, so that a short range does not bring megabytes of what lies behind it. Larger records take more fetches.
+const BYTES_PER_RECORD: i64 = 1 << 10;
 /// The broker has the records: it need not wait for more.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
@@ -169,18 +172,24 @@ impl Reader {
 }
 
 async fn fetch_one(client: Client, range: OffsetRange) -> Result<Option<FetchedPartition>, RequestError> {
+    let max_bytes = fetch_bytes(&range);
     let partition = FetchPartition {
         topic: range.partition.topic,
         partition: range.partition.partition,
         offset: range.from,
-        max_bytes: FETCH_BYTES,
+        max_bytes,
     };
     let fetch = Fetch {
         partitions: vec![partition],
         max_wait: MAX_WAIT,
         min_bytes: 1,
-        max_bytes: FETCH_BYTES,
+        max_bytes,
         isolation_level: IsolationLevel::ReadUncommitted,
     };
     Ok(client.fetch(&fetch).await?.pop())
+}
+
+fn fetch_bytes(range: &OffsetRange) -> i32 {
+    let wanted = range.to.saturating_sub(range.from).saturating_mul(BYTES_PER_RECORD);
+    i32::try_from(wanted.clamp(MIN_FETCH_BYTES, MAX_FETCH_BYTES)).unwrap_or(i32::MAX)
 }
