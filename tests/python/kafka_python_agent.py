@@ -38,13 +38,16 @@ class KafkaPythonAgent(Agent):
 
     def new_consumer(self, topic, group):
         self.topic = topic
-        return KafkaConsumer(
-            topic,
+        consumer = KafkaConsumer(
             bootstrap_servers=self.bootstrap_servers,
             group_id=group,
             auto_offset_reset="earliest",
             enable_auto_commit=False,
         )
+        # kafka-python 3.0.12 can hang, on Kafka too, if it joins a group before it knows the topic.
+        consumer.partitions_for_topic(topic)
+        consumer.subscribe([topic])
+        return consumer
 
     def assigned(self):
         return [partition.partition for partition in self.consumer.assignment()]
