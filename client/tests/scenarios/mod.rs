@@ -14,6 +14,27 @@ use ottla_client::{
 use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::{Compression, ErrorCode};
 
+/// Hands the names of all scenarios to a macro that makes a test of each.
+macro_rules! every_scenario {
+    ($against:ident) => {
+        $against! {
+            topics_are_created_described_grown_and_deleted,
+            configs_say_what_was_set,
+            a_batch_comes_back_as_it_was_sent,
+            acks_none_is_written_without_an_answer,
+            a_fetch_waits_for_the_record_that_ends_it,
+            offsets_are_listed_by_place_and_time,
+            what_is_not_there_is_named,
+            a_corrupt_batch_is_refused,
+            a_topic_made_anew_is_found_again,
+            committed_offsets_are_kept_by_group,
+            members_share_the_partitions_of_their_group,
+            the_producer_keeps_keys_together_and_in_order,
+            the_cluster_describes_itself,
+        }
+    };
+}
+
 pub(crate) async fn topics_are_created_described_grown_and_deleted(client: Client) {
     let topic = unique("topics");
     let created = client.create_topics(&[NewTopic::new(&topic).with_partitions(2)]).await.unwrap();
