@@ -1,18 +1,14 @@
 //! The segment that a log appends to: its space, its map and its index entries.
 
-use std::{
-    fs::{File, OpenOptions},
-    io, mem,
-    sync::Arc,
-};
+use std::{io, mem, sync::Arc};
 
 use ottla_protocol::batch::BatchHeader;
 
 use crate::{
     config::LogConfig,
-    disk_space::{allocate, is_disk_full},
+    disk::{DiskFile, is_disk_full},
     map::{Map, MapWriter},
-    partition_files::{FileKind, PartitionFiles},
+    partition_files::{FileKind, Lease, PartitionFiles},
     publish::SegmentEnd,
     segment::Segment,
     segment_indexes::SegmentIndexes,
@@ -38,13 +34,14 @@ pub(crate) struct ActiveSegment {
 pub(crate) struct Unsynced {
     map: Option<Arc<Map>>,
     from: usize,
-    files: Vec<File>,
+    files: Vec<DiskFile>,
+    _lease: Lease,
 }
 
 impl Unsynced {
     pub(crate) fn sync(&self) -> io::Result<()> {
         self.map.as_ref().map_or(Ok(()), |map| map.sync(self.from))?;
-        self.files.iter().try_for_each(File::sync_data)
+        self.files.iter().try_for_each(DiskFile::sync_all)
     }
 }
 
@@ -62,7 +59,7 @@ impl ActiveSegment {
         base_offset: i64,
         now_ms: i64,
     ) -> io::Result<ActiveSegment> {
-        File::create_new(files.path(base_offset, FileKind::Log))?;
+        DiskFile::create_new(&files.path(base_offset, FileKind::Log))?;
         let end = SegmentEnd { position: 0, relative_offset: 0 };
         let segment = Segment::active(Arc::clone(files), base_offset, end, SegmentIndexes::new());
         Ok(ActiveSegment::resume(files, Arc::new(segment), None, now_ms))
@@ -144,7 +141,7 @@ impl ActiveSegment {
         }
         let map = self.map.as_ref().map(|map| Arc::clone(map.map()));
         let from = mem::replace(&mut self.synced_bytes, self.segment.end().position as usize);
-        Ok(Unsynced { map, from, files })
+        Ok(Unsynced { map, from, files, _lease: self.segment.lease() })
     }
 
     /// Writes the indexes with their last entries. May be repeated.
@@ -171,15 +168,15 @@ impl ActiveSegment {
     }
 
     fn grow(&mut self, from_bytes: usize, capacity_bytes: usize) -> io::Result<()> {
-        let file = OpenOptions::new().read(true).write(true).open(self.segment.path())?;
+        let file = DiskFile::open_to_write(&self.segment.path())?;
         let capacity_bytes = match self.map {
             Some(_) => capacity_bytes,
             // A kill leaves space behind the last batch, a power cut perhaps batches of which an earlier one is lost.
             // All of it is zeroed, for it cannot be cut: somebody may have mapped the file to read.
-            None => capacity_bytes.max(file.metadata()?.len() as usize),
+            None => capacity_bytes.max(file.len_bytes()? as usize),
         };
-        allocate(&file, from_bytes as u64, capacity_bytes as u64)?;
-        let lease = self.files.lease(self.segment.base_offset());
+        file.allocate(from_bytes as u64, capacity_bytes as u64)?;
+        let lease = self.segment.lease();
         let map = match self.map.take() {
             Some(map) => map.grow(&file, capacity_bytes, lease)?,
             None => MapWriter::new(&file, capacity_bytes, self.segment.end().position as usize, lease)?,

@@ -1,13 +1,20 @@
 //! Replacing a small file so that a reader, or a start after a kill, finds the old bytes or the new ones.
 
-use std::{ffi::OsString, fs, io, path::Path};
+use std::{
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use crate::disk;
 
 /// Writes beside `path` and renames over it. Not synced: it survives a killed process, not a power cut.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut beside = OsString::from(path);
     beside.push(".tmp");
-    fs::write(&beside, bytes)?;
-    fs::rename(&beside, path)
+    let beside = PathBuf::from(beside);
+    disk::write(&beside, bytes)?;
+    disk::rename(&beside, path)
 }
 
 /// The file's text, or `None` when there is no such file.

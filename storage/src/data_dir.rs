@@ -8,7 +8,7 @@ mod offset_checkpoint;
 
 use std::{
     collections::HashMap,
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, TryLockError},
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -26,7 +26,7 @@ use uuid::Uuid;
 use crate::{
     atomic_file,
     config::LogConfig,
-    disk_space::is_disk_full,
+    disk::{self, is_disk_full},
     log::{FlushError, Log, LogStart, OpenError, TopicPartition},
     recovery::RecoveryOutcome,
 };
@@ -88,7 +88,7 @@ pub enum DataDirError {
 impl DataDir {
     /// Opens the directory, or makes it. Finishes what an earlier broker began to delete.
     pub fn open(path: &Path, node_id: i32) -> Result<DataDir, DataDirError> {
-        fs::create_dir_all(path).map_err(|source| io_error(path, source))?;
+        disk::create_dir_all(path).map_err(|source| io_error(path, source))?;
         let lock = Mutex::new(Some(lock(path)?));
         if path.join(KRAFT_LOG).exists() {
             return Err(DataDirError::KafkasMetadata { path: path.to_owned() });
@@ -269,16 +269,14 @@ pub enum CloseError {
 impl LeftBehind {
     /// The clean-shutdown mark holds for one start only.
     fn of(path: &Path) -> io::Result<LeftBehind> {
-        let clean = match fs::remove_file(path.join(CLEAN_SHUTDOWN)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-            removed => removed.map(|()| true)?,
-        };
+        let clean = disk::remove_file_if_present(&path.join(CLEAN_SHUTDOWN))?;
         let recovery_points = offset_checkpoint::load(&path.join(offset_checkpoint::RECOVERY_POINTS))?;
         let log_start_offsets = offset_checkpoint::load(&path.join(offset_checkpoint::LOG_START_OFFSETS))?;
         Ok(LeftBehind { clean, recovery_points, log_start_offsets })
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "it stays open, and is never renamed, cut or removed")]
 fn lock(path: &Path) -> Result<File, DataDirError> {
     let lock_path = path.join(LOCK);
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);

@@ -3,16 +3,11 @@
 //! A segment that is appended to keeps its entries in memory and writes those that are new when it is flushed, rolled
 //! or closed. Any other segment is searched in the file, so that its indexes take no memory.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
-    marker::PhantomData,
-    path::Path,
-};
+use std::{io, marker::PhantomData, path::Path};
 
 use ottla_protocol::batch::BatchHeader;
 
-use crate::disk_space::cut;
+use crate::disk::DiskFile;
 
 /// From an offset to a file position. The offset is the *last* one of the batch that starts at the position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,14 +132,13 @@ impl<E: Entry> IndexInMemory<E> {
     }
 
     /// Makes the file hold exactly these entries. What an earlier call wrote stays as it is.
-    pub(crate) fn write(&mut self, path: &Path) -> io::Result<File> {
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+    pub(crate) fn write(&mut self, path: &Path) -> io::Result<DiskFile> {
+        let file = DiskFile::open_or_create(path)?;
         let written_bytes = (self.written * E::SIZE_BYTES) as u64;
-        cut(&file, written_bytes)?;
-        file.seek(SeekFrom::Start(written_bytes))?;
+        file.cut(written_bytes)?;
         let mut bytes = Vec::with_capacity((self.entries.len() - self.written) * E::SIZE_BYTES);
         self.entries[self.written..].iter().for_each(|entry| entry.encode(&mut bytes));
-        file.write_all(&bytes)?;
+        file.write_at(written_bytes, &bytes)?;
         self.written = self.entries.len();
         Ok(file)
     }
@@ -162,7 +156,7 @@ impl<E: Entry> Entries<E> for IndexInMemory<E> {
 
 /// The index of a segment that is not appended to.
 pub(crate) struct IndexOnDisk<E> {
-    file: Option<File>,
+    file: Option<DiskFile>,
     count: usize,
     entry: PhantomData<E>,
 }
@@ -170,12 +164,8 @@ pub(crate) struct IndexOnDisk<E> {
 impl<E: Entry> IndexOnDisk<E> {
     /// A missing file has no entries: the search then starts at the segment's front.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            opened => Some(opened?),
-        };
-        let size_bytes =
-            file.as_ref().map_or(Ok(0), |file| file.metadata().map(|metadata| metadata.len()))?;
+        let file = DiskFile::open_if_present(path)?;
+        let size_bytes = file.as_ref().map_or(Ok(0), DiskFile::len_bytes)?;
         Ok(IndexOnDisk { file, count: size_bytes as usize / E::SIZE_BYTES, entry: PhantomData })
     }
 }
@@ -188,9 +178,8 @@ impl<E: Entry> Entries<E> for IndexOnDisk<E> {
     fn get(&self, slot: usize) -> io::Result<E> {
         let mut entry = [0; 16];
         let entry = &mut entry[..E::SIZE_BYTES];
-        let Some(mut file) = self.file.as_ref() else { return Err(io::ErrorKind::UnexpectedEof.into()) };
-        file.seek(SeekFrom::Start((slot * E::SIZE_BYTES) as u64))?;
-        file.read_exact(entry)?;
+        let Some(file) = &self.file else { return Err(io::ErrorKind::UnexpectedEof.into()) };
+        file.read_exact_at((slot * E::SIZE_BYTES) as u64, entry)?;
         E::decode(entry).ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a damaged index entry"))
     }
 }

@@ -1,10 +1,15 @@
 //! A partition's log in Kafka's file format: mapped segments, indexes, recovery; and the directory that holds a
 //! broker's logs. Knows record batches, never requests; no tokio.
+// Tests set the scene with files of their own.
+#![cfg_attr(test, allow(clippy::disallowed_methods))]
+
 mod active_segment;
 mod atomic_file;
 mod config;
 mod data_dir;
-mod disk_space;
+#[cfg(feature = "faults")]
+pub use disk::faults;
+mod disk;
 mod index;
 pub mod kafka_uuid;
 mod leader_epochs;

@@ -10,27 +10,33 @@
 //! segment's one [`crate::active_segment::ActiveSegment`] is the only one that makes a writer.
 #![allow(unsafe_code)]
 
-use std::{fs::File, io, ops::Range, ptr, slice, sync::Arc};
+use std::{io, ops::Range, ptr, slice, sync::Arc};
 
 use bytes::Bytes;
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::{partition_files::MapLease, publish::Watermark};
+use crate::{
+    disk::{self, DiskFile, InUse, Operation},
+    partition_files::Lease,
+    publish::Watermark,
+};
 
 /// The published prefix of a mapped file, for readers.
 pub(crate) struct Map {
     raw: MmapRaw,
     published: Watermark,
-    /// Dropped after `raw`: what waits for the file to be unmapped may happen then.
-    _lease: MapLease,
+    /// Dropped after `raw`, and before what waits for the file to be unmapped happens.
+    in_use: InUse,
+    _lease: Lease,
 }
 
 impl Map {
     /// Maps the first `len_bytes` of a file that nobody appends to any more.
-    pub(crate) fn sealed(file: &File, len_bytes: usize, lease: MapLease) -> io::Result<Arc<Map>> {
+    pub(crate) fn sealed(file: &DiskFile, len_bytes: usize, lease: Lease) -> io::Result<Arc<Map>> {
         check_length(file, len_bytes)?;
-        let raw = MmapOptions::new().len(len_bytes).map_raw_read_only(file)?;
-        Ok(Arc::new(Map { raw, published: Watermark::new(len_bytes as u64), _lease: lease }))
+        let raw = MmapOptions::new().len(len_bytes).map_raw_read_only(file.std())?;
+        let (published, in_use) = (Watermark::new(len_bytes as u64), InUse::mapped(file.path()));
+        Ok(Arc::new(Map { raw, published, in_use, _lease: lease }))
     }
 
     /// The bytes of `range`, which keep the map alive, or `None` when they are not all published.
@@ -44,7 +50,12 @@ impl Map {
     /// Waits until the published bytes from `from` on are on the disk.
     pub(crate) fn sync(&self, from: usize) -> io::Result<()> {
         let len_bytes = self.published().len().saturating_sub(from);
-        if len_bytes == 0 { Ok(()) } else { self.raw.flush_range(from, len_bytes) }
+        if len_bytes == 0 {
+            return Ok(());
+        }
+        disk::sync_range(self.in_use.path(), from as u64..(from + len_bytes) as u64, || {
+            self.raw.flush_range(from, len_bytes)
+        })
     }
 
     pub(crate) fn published(&self) -> &[u8] {
@@ -75,19 +86,22 @@ pub(crate) struct MapWriter {
 impl MapWriter {
     /// Maps `capacity_bytes` of `file`, whose space is allocated, and publishes the first `published_bytes`.
     pub(crate) fn new(
-        file: &File,
+        file: &DiskFile,
         capacity_bytes: usize,
         published_bytes: usize,
-        lease: MapLease,
+        lease: Lease,
     ) -> io::Result<MapWriter> {
         check_length(file, capacity_bytes.max(published_bytes))?;
-        let raw = MmapOptions::new().len(capacity_bytes).map_raw(file)?;
-        let published = Watermark::new(published_bytes as u64);
-        Ok(MapWriter { map: Arc::new(Map { raw, published, _lease: lease }), written: published_bytes })
+        let raw = MmapOptions::new().len(capacity_bytes).map_raw(file.std())?;
+        let (published, in_use) = (Watermark::new(published_bytes as u64), InUse::mapped(file.path()));
+        Ok(MapWriter {
+            map: Arc::new(Map { raw, published, in_use, _lease: lease }),
+            written: published_bytes,
+        })
     }
 
     /// Maps more of the same file; readers keep the smaller map as long as they need it.
-    pub(crate) fn grow(self, file: &File, capacity_bytes: usize, lease: MapLease) -> io::Result<MapWriter> {
+    pub(crate) fn grow(self, file: &DiskFile, capacity_bytes: usize, lease: Lease) -> io::Result<MapWriter> {
         MapWriter::new(file, capacity_bytes.max(self.capacity_bytes()), self.map.published().len(), lease)
     }
 
@@ -108,6 +122,7 @@ impl MapWriter {
     /// # Panics
     /// When the map has no room for them.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
+        let (bytes, _) = disk::faults::torn(Operation::Write, self.map.in_use.path(), bytes);
         let room = self.capacity_bytes() - self.written;
         assert!(
             bytes.len() <= room,
@@ -132,8 +147,8 @@ impl MapWriter {
 }
 
 /// Touching a map beyond its file's end would end the process.
-fn check_length(file: &File, len_bytes: usize) -> io::Result<()> {
-    if file.metadata()?.len() < len_bytes as u64 {
+fn check_length(file: &DiskFile, len_bytes: usize) -> io::Result<()> {
+    if file.len_bytes()? < len_bytes as u64 {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than the map over it"));
     }
     Ok(())

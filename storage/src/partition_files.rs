@@ -1,11 +1,12 @@
-//! The files of one partition, and which of them are mapped.
+//! The files of one partition, and which of its segments are in use.
 //!
-//! Windows refuses to cut, rename or delete a file that is mapped. So whoever wants to do that says so here; it is
-//! done at once when nothing is mapped, else by whoever drops the last map.
+//! Windows refuses to cut, rename or delete a file that is open or mapped. So whoever opens or maps one takes a lease on
+//! its segment first, and whoever wants a file gone says so here; it is done at once when there is no lease, else by
+//! whoever drops the last one.
 
 use std::{
     collections::BTreeMap,
-    fs::{self, OpenOptions},
+    ffi::OsStr,
     io,
     path::{Path, PathBuf},
     sync::Arc,
@@ -15,7 +16,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 use uuid::Uuid;
 
-use crate::disk_space::cut;
+use crate::disk::{self, DiskFile};
 
 /// The suffix of a deleted partition's directory, until its files are gone.
 const DELETED_DIR_SUFFIX: &str = "-delete";
@@ -86,17 +87,17 @@ impl PartitionFiles {
     /// The segment files of the directory by offset, in ascending order for each kind; other names are left out.
     pub(crate) fn list(&self) -> io::Result<Vec<(i64, FileKind)>> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.dir)? {
-            files.extend(entry?.file_name().to_str().and_then(parse_file_name));
+        for path in disk::list(&self.dir)? {
+            files.extend(path.file_name().and_then(OsStr::to_str).and_then(parse_file_name));
         }
         files.sort_unstable_by_key(|(offset, _)| *offset);
         Ok(files)
     }
 
-    /// To be taken before the segment's log is mapped, and kept as long as it is.
-    pub(crate) fn lease(self: &Arc<PartitionFiles>, base_offset: i64) -> MapLease {
+    /// To be taken before a file of the segment is opened or mapped, and kept as long as it is.
+    pub(crate) fn lease(self: &Arc<PartitionFiles>, base_offset: i64) -> Lease {
         self.mapped.lock().logs.entry(base_offset).or_default().maps += 1;
-        MapLease { files: Arc::clone(self), base_offset }
+        Lease { files: Arc::clone(self), base_offset }
     }
 
     pub(crate) fn is_mapped(&self) -> bool {
@@ -146,7 +147,7 @@ impl PartitionFiles {
     /// The next start cuts what cannot be cut here, so that a failure costs nothing but space.
     fn trim_unmapped(&self, base_offset: i64, len_bytes: u64) {
         let path = self.path(base_offset, FileKind::Log);
-        if let Err(error) = OpenOptions::new().write(true).open(&path).and_then(|log| cut(&log, len_bytes)) {
+        if let Err(error) = DiskFile::open_to_write(&path).and_then(|log| log.cut(len_bytes)) {
             warn!(path = %path.display(), %error, "allocated space stays until the next start");
         }
     }
@@ -156,8 +157,8 @@ impl PartitionFiles {
     fn remove_dir(&self) -> io::Result<()> {
         let name = self.dir.file_name().unwrap_or_default().to_string_lossy();
         let deleted = self.dir.with_file_name(unique_dir_name(&name, DELETED_DIR_SUFFIX));
-        fs::rename(&self.dir, &deleted)?;
-        fs::remove_dir_all(deleted)
+        disk::rename(&self.dir, &deleted)?;
+        disk::remove_dir_all(&deleted)
     }
 }
 
@@ -174,13 +175,13 @@ pub(crate) fn is_deleted_dir(dir_name: &str) -> bool {
     unique.is_some_and(|(_, unique)| Uuid::try_parse(unique).is_ok())
 }
 
-/// Says that a log is mapped, until it is dropped.
-pub(crate) struct MapLease {
+/// Keeps the files of a segment where they are, until it is dropped.
+pub(crate) struct Lease {
     files: Arc<PartitionFiles>,
     base_offset: i64,
 }
 
-impl Drop for MapLease {
+impl Drop for Lease {
     fn drop(&mut self) {
         self.files.unmapped(self.base_offset);
     }
@@ -197,6 +198,8 @@ fn parse_file_name(name: &str) -> Option<(i64, FileKind)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn files(dir: &Path) -> Arc<PartitionFiles> {

@@ -1,17 +1,18 @@
 //! `partition.metadata`: which topic id a partition's directory belongs to.
 
-use std::{fs, io, path::Path};
+use std::{io, path::Path};
 
 use uuid::Uuid;
 
-use crate::{atomic_file, kafka_uuid};
+use crate::{atomic_file, disk, kafka_uuid};
 
 const FILE_NAME: &str = "partition.metadata";
 
 pub(crate) fn store(partition_dir: &Path, topic_id: Uuid) -> io::Result<()> {
     let text = format!("version: 0\ntopic_id: {}", kafka_uuid::format(topic_id));
-    fs::write(partition_dir.join(FILE_NAME), text)
+    disk::write(&partition_dir.join(FILE_NAME), text.as_bytes())
 }
+
 /// `None` when the file is not there or is not understood.
 pub(crate) fn load(partition_dir: &Path) -> io::Result<Option<Uuid>> {
     let text = atomic_file::read_if_present(&partition_dir.join(FILE_NAME))?;

@@ -12,6 +12,7 @@ use std::{collections::VecDeque, fs, io, path::Path};
 use bytes::{Buf, BufMut};
 use ottla_protocol::NO_SEQUENCE;
 
+use crate::disk;
 use crate::producer_state::{CachedBatch, Producer, ProducerStates};
 
 const VERSION: i16 = 1;
@@ -21,7 +22,7 @@ const ENTRY_BYTES: usize = 46;
 
 pub(crate) fn store(path: &Path, states: &ProducerStates) -> io::Result<()> {
     // The CRC shows whether all of it was written.
-    fs::write(path, encode(states))
+    disk::write(path, &encode(states))
 }
 
 pub(crate) fn load(path: &Path) -> io::Result<ProducerStates> {

@@ -14,6 +14,7 @@ use scan::Scan;
 
 use crate::{
     active_segment::ActiveSegment,
+    disk,
     leader_epochs::{self, LeaderEpochs},
     partition_files::{FileKind, PartitionFiles},
     producer_snapshot,
@@ -223,8 +224,5 @@ fn remove_stale_snapshots(
 }
 
 fn remove_if_present(files: &PartitionFiles, offset: i64, kind: FileKind) -> io::Result<()> {
-    match fs::remove_file(files.path(offset, kind)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    }
+    disk::remove_file_if_present(&files.path(offset, kind)).map(drop)
 }

@@ -1,7 +1,6 @@
 //! One `.log` file with its indexes, as readers see it.
 
 use std::{
-    fs::File,
     io,
     path::PathBuf,
     sync::{Arc, Weak},
@@ -13,9 +12,10 @@ use parking_lot::{RwLock, RwLockWriteGuard};
 use thiserror::Error;
 
 use crate::{
+    disk::DiskFile,
     index::{Entries, Entry, IndexInMemory, IndexOnDisk, OffsetEntry, TimeEntry},
     map::{Map, MapWriter},
-    partition_files::{FileKind, PartitionFiles},
+    partition_files::{FileKind, Lease, PartitionFiles},
     publish::{Published, SegmentEnd},
     segment_indexes::SegmentIndexes,
 };
@@ -107,6 +107,11 @@ impl Segment {
 
     pub(crate) fn path(&self) -> PathBuf {
         self.files.path(self.base_offset, FileKind::Log)
+    }
+
+    /// Keeps the segment's files where they are.
+    pub(crate) fn lease(&self) -> Lease {
+        self.files.lease(self.base_offset)
     }
 
     /// Log and indexes.
@@ -209,8 +214,8 @@ impl Segment {
         if let Some(map) = idle.upgrade() {
             return Ok(Some(map));
         }
-        let lease = self.files.lease(self.base_offset);
-        let map = Map::sealed(&File::open(self.path())?, end.position as usize, lease)?;
+        let lease = self.lease();
+        let map = Map::sealed(&DiskFile::open(&self.path())?, end.position as usize, lease)?;
         *idle = Arc::downgrade(&map);
         Ok(Some(map))
     }
@@ -315,8 +320,11 @@ impl Segment {
     ) -> Result<Option<E>, SegmentError> {
         let found = match &*self.indexes.read() {
             Indexes::InMemory(indexes) => in_memory(indexes).last_where(before),
-            Indexes::OnDisk => IndexOnDisk::open(&self.files.path(self.base_offset, kind))
-                .and_then(|index| index.last_where(before)),
+            Indexes::OnDisk => {
+                let _lease = self.lease();
+                IndexOnDisk::open(&self.files.path(self.base_offset, kind))
+                    .and_then(|index| index.last_where(before))
+            }
         };
         match found {
             // The segment is then searched from its front.

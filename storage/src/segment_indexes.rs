@@ -1,10 +1,11 @@
 //! When a batch gets index entries, by Kafka's rules; used by the append and by recovery alike.
 
-use std::{fs::File, io};
+use std::io;
 
 use ottla_protocol::{NO_TIMESTAMP, batch::BatchHeader};
 
 use crate::{
+    disk::DiskFile,
     index::{Entries, Entry, IndexInMemory, OffsetEntry, TimeEntry},
     partition_files::{FileKind, PartitionFiles},
 };
@@ -93,7 +94,7 @@ impl SegmentIndexes {
     }
 
     /// Writes what is new to the files, for a segment that goes on.
-    pub(crate) fn write(&mut self, files: &PartitionFiles, base_offset: i64) -> io::Result<[File; 2]> {
+    pub(crate) fn write(&mut self, files: &PartitionFiles, base_offset: i64) -> io::Result<[DiskFile; 2]> {
         Ok([
             self.offsets.write(&files.path(base_offset, FileKind::OffsetIndex))?,
             self.times.write(&files.path(base_offset, FileKind::TimeIndex))?,
@@ -101,7 +102,7 @@ impl SegmentIndexes {
     }
 
     /// Writes the files for a segment that ends here: its largest timestamp is then the last time entry.
-    pub(crate) fn finish(&mut self, files: &PartitionFiles, base_offset: i64) -> io::Result<[File; 2]> {
+    pub(crate) fn finish(&mut self, files: &PartitionFiles, base_offset: i64) -> io::Result<[DiskFile; 2]> {
         self.push_largest();
         self.write(files, base_offset)
     }

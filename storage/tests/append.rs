@@ -1,4 +1,5 @@
 //! What an append refuses, changes and rolls.
+#![allow(clippy::disallowed_methods)]
 
 use std::{fs, path::Path};
 

@@ -1,4 +1,5 @@
 //! One thread appends through growth and rolls while others read.
+#![allow(clippy::disallowed_methods)]
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

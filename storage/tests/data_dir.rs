@@ -1,4 +1,5 @@
 //! A data directory across clean stops and kills.
+#![allow(clippy::disallowed_methods)]
 
 use std::{collections::HashSet, fs, path::Path, sync::Arc};
 

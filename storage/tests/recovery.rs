@@ -1,4 +1,5 @@
 //! What is kept and what is cut when a log's files are not as its broker left them.
+#![allow(clippy::disallowed_methods)]
 
 use std::{
     fs::{self, OpenOptions},

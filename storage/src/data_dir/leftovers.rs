@@ -6,6 +6,7 @@ use tracing::warn;
 
 use super::Metadata;
 use crate::{
+    disk,
     partition_files::{is_deleted_dir, unique_dir_name},
     partition_metadata,
 };
@@ -24,11 +25,11 @@ pub(super) fn clear(data_dir: &Path, metadata: &Metadata) -> io::Result<()> {
             continue;
         }
         if is_deleted_dir(name) {
-            fs::remove_dir_all(entry.path())?;
+            disk::remove_dir_all(&entry.path())?;
         } else if partition_metadata::load(&entry.path())?.is_some() {
             let aside = unique_dir_name(name, STRAY_DIR_SUFFIX);
             warn!("partition {name} belongs to no topic; its records are now in {aside}");
-            fs::rename(entry.path(), data_dir.join(aside))?;
+            disk::rename(&entry.path(), &data_dir.join(aside))?;
         }
     }
     Ok(())

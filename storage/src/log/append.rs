@@ -13,7 +13,7 @@ use super::{
 use crate::{
     active_segment::Incoming,
     config::LogConfig,
-    disk_space::is_disk_full,
+    disk::{self, is_disk_full},
     leader_epochs,
     producer_state::{CachedBatch, SequenceError, Verdict},
 };
@@ -100,9 +100,11 @@ impl Log {
         self.make_room(writer, incoming, config, context.now_ms)?;
         self.begin_epoch(context.leader_epoch, base_offset)?;
         let mut next_offset = base_offset;
+        disk::step("copy", self.dir());
         for valid in batches {
             next_offset = put(writer, valid, next_offset, config, context);
         }
+        disk::step("publish", self.dir());
         writer.active.publish(next_offset);
         Ok(AppendOutcome {
             base_offset,

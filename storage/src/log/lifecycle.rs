@@ -1,11 +1,6 @@
 //! Open, flush, close and delete.
 
-use std::{
-    fs::{self, File},
-    io,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{io, path::PathBuf, sync::Arc};
 
 use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
@@ -15,7 +10,7 @@ use super::{Log, LogWriter, Segments, State, TopicPartition, WakeError, Writer};
 use crate::{
     active_segment::ActiveSegment,
     config::LogConfig,
-    disk_space::is_disk_full,
+    disk::{self, DiskFile, is_disk_full},
     log::LogStopped,
     partition_files::{Deletion, FileKind, PartitionFiles},
     partition_metadata,
@@ -78,7 +73,7 @@ impl Log {
         config: LogConfig,
         now_ms: i64,
     ) -> Result<Log, OpenError> {
-        match fs::create_dir(&dir) {
+        match disk::create_dir(&dir) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 return Err(OpenError::InUse { dir });
             }
@@ -193,7 +188,7 @@ impl Log {
         let mut listing = Listing::of(&self.files)?;
         if listing.bases.is_empty() {
             let base_offset = self.start_offset();
-            File::create_new(self.files.path(base_offset, FileKind::Log))?;
+            DiskFile::create_new(&self.files.path(base_offset, FileKind::Log))?;
             listing.bases.insert(base_offset);
         }
         match start {

@@ -1,17 +1,13 @@
 //! One segment, batch by batch.
 
-use std::{
-    fs::{File, OpenOptions},
-    io,
-    sync::Arc,
-};
+use std::{io, sync::Arc};
 
 use ottla_protocol::batch::{BatchHeader, HEADER_BYTES, RecordBatch};
 
 use super::{Known, TailFault, Truncation};
 use crate::{
     active_segment::ActiveSegment,
-    disk_space::cut,
+    disk::DiskFile,
     index::Entries,
     leader_epochs::LeaderEpochs,
     map::Map,
@@ -51,8 +47,8 @@ struct Walk {
 impl Scan<'_> {
     /// Walks a segment up to its end, to the space allocated ahead, or to the first fault.
     pub(super) fn segment(&mut self, base_offset: i64, next_base: Option<i64>) -> io::Result<ScannedSegment> {
-        let file = File::open(self.files.path(base_offset, FileKind::Log))?;
-        let file_bytes = file.metadata()?.len();
+        let file = DiskFile::open(&self.files.path(base_offset, FileKind::Log))?;
+        let file_bytes = file.len_bytes()?;
         // Positions are 31 bits; what lies behind cannot be a batch of this segment.
         let len_bytes = file_bytes.min(i32::MAX as u64) as usize;
         let map = match len_bytes {
@@ -191,6 +187,6 @@ impl ScannedSegment {
         if end_bytes == self.file_bytes {
             return Ok(());
         }
-        cut(&OpenOptions::new().write(true).open(files.path(base_offset, FileKind::Log))?, end_bytes)
+        DiskFile::open_to_write(&files.path(base_offset, FileKind::Log))?.cut(end_bytes)
     }
 }
