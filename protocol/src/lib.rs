@@ -49,9 +49,9 @@ pub use encoded::Encoded;
 pub use error::{DecodeError, EncodeError};
 pub use error_code::KafkaName;
 pub use frame::{FrameDecoder, FrameError};
-pub use request::{RequestHeader, decode_body, decode_header, encode_request};
+pub use request::{CheckedBody, RequestHeader, decode_body, decode_header, encode_request};
 pub use response::{decode_response, encode_response};
-pub use shape::{Fault, Malformed, Request, Shaped};
+pub use shape::{Fault, Malformed, Request, Shaped, sample_message};
 
 /// The producer id of a batch that no idempotent producer wrote.
 pub const NO_PRODUCER_ID: i64 = -1;

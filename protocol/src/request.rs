@@ -1,12 +1,14 @@
 //! Requests: a broker reads them, a client writes them.
 
+use std::marker::PhantomData;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::StrBytes;
 
 use crate::encoded::Encoded;
 use crate::error::{DecodeError, EncodeError};
-use crate::shape::{self, Request, Shaped};
+use crate::shape::{self, Request, Shaped, Walked};
 use crate::varint;
 
 /// What precedes the body of every request.
@@ -33,9 +35,37 @@ pub fn decode_header(frame: &mut Bytes) -> Result<RequestHeader, DecodeError> {
     Ok(RequestHeader { api_key, api_version, correlation_id, client_id })
 }
 
-/// Decodes a request's body, all of it, after checking every length that it claims.
+/// Decodes a request's body, after checking every length that it claims.
 pub fn decode_body<R: Request>(body: Bytes, version: i16) -> Result<R, DecodeError> {
-    decode::<R, R>(body, version)
+    CheckedBody::<R>::check(body, version)?.decode()
+}
+
+/// A request's body, every length of which is known to be right, before it is decoded. Bytes behind it are ignored, as
+/// Kafka does.
+#[derive(Debug)]
+pub struct CheckedBody<R> {
+    body: Bytes,
+    version: i16,
+    elements: usize,
+    request: PhantomData<R>,
+}
+
+impl<R: Request> CheckedBody<R> {
+    pub fn check(mut body: Bytes, version: i16) -> Result<CheckedBody<R>, DecodeError> {
+        let Walked { size_bytes, elements } = walk::<R, R>(&body, version)?;
+        body.truncate(size_bytes);
+        Ok(CheckedBody { body, version, elements, request: PhantomData })
+    }
+
+    /// Array elements and unknown tagged fields: what the decoded request's memory, beyond its bytes, is in proportion
+    /// to.
+    pub fn elements(&self) -> usize {
+        self.elements
+    }
+
+    pub fn decode(self) -> Result<R, DecodeError> {
+        decode_walked::<R, R>(self.body, self.version)
+    }
 }
 
 /// A request with its frame's length and header, ready to be written to a socket.
@@ -56,16 +86,34 @@ pub fn encode_request<R: Request>(
     })
 }
 
-/// Decodes `M`, which is the request `R` or its response.
-pub(crate) fn decode<R: Request, M: Shaped>(mut body: Bytes, version: i16) -> Result<M, DecodeError> {
-    let api = ApiKey::try_from(R::KEY)
-        .map_err(|()| DecodeError::UnknownApi { api_key: R::KEY, api_version: version })?;
-    let supported = M::VERSIONS;
+/// Decodes a response's body, all of it, after checking every length that it claims.
+pub(crate) fn decode_response_body<R: Request>(
+    body: Bytes,
+    version: i16,
+) -> Result<R::Response, DecodeError> {
+    let walked = walk::<R, R::Response>(&body, version)?;
+    let api = api::<R>(version)?;
+    walked.fills(&body).map_err(|malformed| DecodeError::Malformed { api, version, malformed })?;
+    decode_walked::<R, R::Response>(body, version)
+}
+
+/// Walks `M`, which is the request `R` or its response.
+pub(crate) fn walk<R: Request, M: Shaped>(body: &[u8], version: i16) -> Result<Walked, DecodeError> {
+    let (api, supported) = (api::<R>(version)?, M::VERSIONS);
     if !(supported.min..=supported.max).contains(&version) {
         return Err(DecodeError::UnsupportedVersion { api, version, supported });
     }
-    let malformed = |malformed| DecodeError::Malformed { api, version, malformed };
-    shape::walk(&M::SHAPE, version, &body, |_| ()).map_err(malformed)?;
+    let walked = shape::walk(&M::SHAPE, version, body, |_| ());
+    walked.map_err(|malformed| DecodeError::Malformed { api, version, malformed })
+}
+
+fn api<R: Request>(version: i16) -> Result<ApiKey, DecodeError> {
+    ApiKey::try_from(R::KEY).map_err(|()| DecodeError::UnknownApi { api_key: R::KEY, api_version: version })
+}
+
+/// Decodes what has been walked and fills the body.
+pub(crate) fn decode_walked<R: Request, M: Shaped>(mut body: Bytes, version: i16) -> Result<M, DecodeError> {
+    let api = api::<R>(version)?;
     let invalid = |reason: String| DecodeError::Invalid { api, version, reason };
     let message = M::decode(&mut body, version).map_err(|error| invalid(error.to_string()))?;
     match body.len() {

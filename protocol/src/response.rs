@@ -5,7 +5,7 @@ use kafka_protocol::protocol::HeaderVersion;
 
 use crate::encoded::Encoded;
 use crate::error::{DecodeError, EncodeError};
-use crate::request::{decode, skip_tagged_fields};
+use crate::request::{decode_response_body, skip_tagged_fields};
 use crate::shape::{Request, Shaped};
 use crate::varint;
 
@@ -35,5 +35,5 @@ pub fn decode_response<R: Request>(
     {
         return Err(cut);
     }
-    Ok((correlation_id, decode::<R, R::Response>(frame, version)?))
+    Ok((correlation_id, decode_response_body::<R>(frame, version)?))
 }

@@ -4,15 +4,17 @@
 //! lying bytes abort the process. The walk checks each claimed length and count against the bytes that are left; what
 //! passes it costs memory in proportion to the bytes that were really sent. The layouts are in `table.rs`.
 
+mod sample;
 mod table;
 #[cfg(test)]
 mod tests;
 mod walk;
 
+pub use sample::sample_message;
 pub use table::{Request, Shaped};
 pub use walk::{Fault, Malformed};
 
-pub(crate) use walk::walk;
+pub(crate) use walk::{Walked, walk};
 
 /// The layout of a message in all its versions.
 #[derive(Debug, Clone, Copy)]

@@ -35,20 +35,40 @@ pub enum Fault {
     Trailing { left_bytes: usize },
 }
 
-/// Checks that `body` is a message of this shape and nothing else. Calls `on_records` with the place of the length
-/// of each [`Kind::Records`] field, in order.
+/// What a walk has found in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Walked {
+    /// Where the message ends.
+    pub(crate) size_bytes: usize,
+    /// Array elements and unknown tagged fields, in all.
+    pub(crate) elements: usize,
+}
+
+impl Walked {
+    /// Nothing may follow the message.
+    pub(crate) fn fills(self, body: &[u8]) -> Result<(), Malformed> {
+        let left_bytes = body.len() - self.size_bytes;
+        if left_bytes > 0 {
+            return Err(Malformed { at_byte: self.size_bytes, fault: Fault::Trailing { left_bytes } });
+        }
+        Ok(())
+    }
+}
+
+/// Checks that `body` begins with a message of this shape. Calls `on_records` with the place of the length of each
+/// [`Kind::Records`] field, in order.
 pub(crate) fn walk(
     shape: &Shape,
     version: i16,
     body: &[u8],
     on_records: impl FnMut(usize),
-) -> Result<(), Malformed> {
+) -> Result<Walked, Malformed> {
     let flexible = shape.is_flexible(version);
     let (elements, unknown_tags) = (0, 0);
     let mut walker =
         Walker { body, at: 0, end: body.len(), version, flexible, elements, unknown_tags, on_records };
-    match walker.fields(shape.fields).and_then(|()| walker.finish()) {
-        Ok(()) => Ok(()),
+    match walker.fields(shape.fields) {
+        Ok(()) => Ok(Walked { size_bytes: walker.at, elements: walker.elements + walker.unknown_tags }),
         Err(fault) => Err(Malformed { at_byte: walker.at, fault }),
     }
 }
@@ -186,11 +206,6 @@ impl<F: FnMut(usize)> Walker<'_, F> {
     fn check_left(&self, needed_bytes: usize) -> Result<(), Fault> {
         let left_bytes = self.end - self.at;
         if needed_bytes > left_bytes { Err(Fault::Cut { needed_bytes, left_bytes }) } else { Ok(()) }
-    }
-
-    fn finish(&self) -> Result<(), Fault> {
-        let left_bytes = self.end - self.at;
-        if left_bytes > 0 { Err(Fault::Trailing { left_bytes }) } else { Ok(()) }
     }
 }
 

@@ -19,6 +19,8 @@ pub(crate) async fn ask(both: &mut Both) {
         ("an unknown API", 999, 0, &[][..]),
         ("a negative API", -1, 0, &[]),
         ("Metadata of an unknown version", 3, 99, &[]),
+        ("Metadata of no topic, with bytes behind it", 3, 1, &[0, 0, 0, 0, 1, 2, 3]),
+        ("ApiVersions with bytes behind it", 18, 0, &[1, 2, 3]),
         ("Metadata without a body", 3, 9, &[]),
         ("Metadata of more topics than there are bytes", 3, 0, &[127, 255, 255, 255]),
         ("Produce of a version that was removed", 0, 2, &[0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
