@@ -39,7 +39,7 @@ fn validate(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("batch/validate");
     group.throughput(Throughput::Bytes(bytes.len() as u64));
     group.bench_function("crc and records", |bencher| {
-        bencher.iter(|| RecordBatch::parse(black_box(&bytes)).map(|(batch, _)| batch.validate()));
+        bencher.iter(|| RecordBatch::parse(black_box(&bytes)).map(|(batch, _)| batch.validate(1 << 20)));
     });
     group.bench_function("crc alone", |bencher| {
         bencher.iter(|| RecordBatch::parse(black_box(&bytes)).map(|(batch, _)| batch.verify_crc()));

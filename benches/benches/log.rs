@@ -35,30 +35,45 @@ fn empty_log() -> Fixture {
     Fixture { log, _folder: folder }
 }
 
-fn batch() -> Bytes {
-    let mut builder = BatchBuilder::new(Compression::None);
-    for _ in 0..RECORDS {
-        builder.push(NOW_MS, None, Some(&[b'v'; RECORD_BYTES])).expect("600 small records fit a batch");
+fn batch(compression: Compression) -> Bytes {
+    let mut builder = BatchBuilder::new(compression);
+    for at in 0..RECORDS {
+        builder.push(NOW_MS, None, Some(&value(at))).expect("600 small records fit a batch");
     }
     builder.build().expect("the batch has records")
 }
 
+/// Text that repeats itself about as much as what people log.
+fn value(at: usize) -> Vec<u8> {
+    let text = format!(
+        "{{\"id\":{at},\"user\":\"user-{}\",\"path\":\"/orders/{}\",\"ms\":{}}}",
+        at % 97,
+        at * 7919 % 1009,
+        at * 31 % 57
+    );
+    let mut value = text.into_bytes();
+    value.resize(RECORD_BYTES, b' ');
+    value
+}
+
 fn append(criterion: &mut Criterion) {
-    let batch = batch();
     let mut group = criterion.benchmark_group("log");
-    group.throughput(Throughput::Bytes(batch.len() as u64));
-    group.bench_function("append a batch of 64 KB", |bencher| {
-        bencher.iter_custom(|iterations| {
-            let mut elapsed = Duration::ZERO;
-            let mut left = iterations;
-            while left > 0 {
-                let appends = left.min(APPENDS_MAX);
-                elapsed += time_of_appends(&batch, appends);
-                left -= appends;
-            }
-            elapsed
+    group.throughput(Throughput::Bytes(batch(Compression::None).len() as u64));
+    for compression in Compression::ALL {
+        let batch = batch(compression);
+        group.bench_function(format!("append a batch of 64 KB, compression {compression}"), |bencher| {
+            bencher.iter_custom(|iterations| {
+                let mut elapsed = Duration::ZERO;
+                let mut left = iterations;
+                while left > 0 {
+                    let appends = left.min(APPENDS_MAX);
+                    elapsed += time_of_appends(&batch, appends);
+                    left -= appends;
+                }
+                elapsed
+            });
         });
-    });
+    }
     group.finish();
 }
 
@@ -74,7 +89,7 @@ fn time_of_appends(batch: &[u8], appends: u64) -> Duration {
 fn read(criterion: &mut Criterion) {
     let fixture = empty_log();
     for _ in 0..APPENDS_MAX {
-        fixture.log.append(&batch(), &BY_A_PRODUCER).expect("a valid batch");
+        fixture.log.append(&batch(Compression::None), &BY_A_PRODUCER).expect("a valid batch");
     }
     let end_offset = fixture.log.end_offset();
     let mut group = criterion.benchmark_group("log");

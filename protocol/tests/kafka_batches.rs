@@ -37,7 +37,7 @@ fn batches_of_kafka_are_read_in_every_codec() {
         let bytes = hex(digits);
         let (batch, rest) = RecordBatch::parse(&bytes).unwrap();
         assert!(rest.is_empty());
-        batch.validate().unwrap();
+        batch.validate(1 << 20).unwrap();
         let header = batch.header();
         assert_eq!(header.compression(), Ok(codec));
         assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (4000, 3, 17));

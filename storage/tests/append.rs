@@ -129,6 +129,53 @@ fn keyless_records_are_refused_by_compacted_topics_compressed_or_not() {
 }
 
 #[test]
+fn what_is_damaged_inside_compressed_records_is_refused() {
+    let harness = Harness::new(LogConfig::default());
+    let mut stored = 0;
+    for compression in &Compression::ALL[1..] {
+        let mut sound = BatchBuilder::new(*compression);
+        for at in 0..20 {
+            sound.push(NOW_MS, Some(b"key"), Some(&[at; 50])).unwrap();
+        }
+        let sound = sound.build().unwrap();
+        let sealed = |damage: &dyn Fn(&mut BytesMut)| {
+            let mut batch = BytesMut::from(&sound[..]);
+            damage(&mut batch);
+            let length = batch.len() as u32 - 12;
+            batch[8..12].copy_from_slice(&length.to_be_bytes());
+            let crc = crc32c::crc32c(&batch[21..]);
+            batch[17..21].copy_from_slice(&crc.to_be_bytes());
+            batch.freeze()
+        };
+        for (what, damaged) in [
+            ("cut short", sealed(&|batch| batch.truncate(batch.len() - 9))),
+            ("nothing", sealed(&|batch| batch.truncate(61))),
+            ("another codec's", sealed(&|batch| batch[61..64].copy_from_slice(b"odd"))),
+            ("more than counted", sealed(&|batch| (batch[26], batch[60]) = (18, 19))),
+            ("fewer than counted", sealed(&|batch| (batch[26], batch[60]) = (20, 21))),
+        ] {
+            let refused = harness.append(&damaged);
+            assert!(matches!(refused, Err(AppendError::Batch(_))), "{compression}, {what}: {refused:?}");
+        }
+        assert_eq!(harness.append(&sound).unwrap().base_offset, stored, "{compression}");
+        stored += 20;
+    }
+}
+
+#[test]
+fn what_is_cut_short_behind_a_batch_is_dropped() {
+    let harness = Harness::new(LogConfig::default());
+    let sound = batch(&[NOW_MS]);
+    for (end, behind) in [(1, &sound[..sound.len() - 1]), (2, &sound[..20]), (3, &[7; 5])] {
+        let outcome = harness.append(&[&sound[..], behind].concat()).unwrap();
+        assert_eq!(outcome.last_offset + 1, end);
+    }
+    assert_eq!(harness.read().len(), 3 * sound.len(), "nothing of it is stored");
+    let zeros = harness.append(&[&sound[..], &[0; 40]].concat());
+    assert!(matches!(zeros, Err(AppendError::Batch(BatchError::LengthTooSmall { claimed: 0, .. }))));
+}
+
+#[test]
 fn sizes_are_bounded() {
     let sound = batch(&[NOW_MS]);
     let max_message_bytes = sound.len() as u32 - 1;

@@ -1,6 +1,5 @@
 use super::records::RawRecord;
 use super::{BatchError, RecordBatch, RecordFault, Records};
-use crate::compression::Compression;
 
 /// What a walk over a batch's records found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,17 +11,13 @@ pub struct RecordsSummary {
 }
 
 impl RecordBatch<'_> {
-    /// Whether a client's batch may be appended: CRC, count, and, if it is not compressed, that its records fill it
-    /// exactly and are numbered from zero.
-    ///
-    /// A compressed batch is not opened; its consumer finds what is wrong inside it. [`Records::check`] looks there.
-    pub fn validate(&self) -> Result<Option<RecordsSummary>, BatchError> {
+    /// Whether a client's batch may be appended: CRC, count, and that its records fill it exactly and are numbered
+    /// from zero. A compressed one is opened, into at most `max_bytes`, so that every record which a consumer gets can
+    /// be read.
+    pub fn validate(&self, max_bytes: usize) -> Result<RecordsSummary, BatchError> {
         self.verify_crc()?;
         self.check_count()?;
-        match self.header().compression()? {
-            Compression::None => self.records(0)?.check().map(Some),
-            _ => Ok(None),
-        }
+        self.records(max_bytes)?.check()
     }
 
     fn check_count(&self) -> Result<(), BatchError> {

@@ -77,7 +77,8 @@ impl Log {
     pub fn append(&self, records: &[u8], context: &AppendContext) -> Result<AppendOutcome, AppendError> {
         let config = self.config();
         let batches = validate::validate(records, &config, context)?;
-        self.with_writer(|writer| self.append_valid(writer, &batches, records.len(), &config, context))?
+        let size_bytes = validate::size_bytes(&batches);
+        self.with_writer(|writer| self.append_valid(writer, &batches, size_bytes, &config, context))?
     }
 
     fn append_valid(

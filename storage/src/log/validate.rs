@@ -26,6 +26,13 @@ pub enum RecordRefused {
     NoKey,
 }
 
+/// The length that a batch or message begins with ends here; it counts what follows.
+const LENGTH_END: usize = 12;
+/// Where the magic stands, in all formats.
+const MAGIC_AT: usize = 16;
+/// The shortest message of the oldest format. A length below is no message's, and nothing can be said of what follows.
+const SHORTEST_MESSAGE_BYTES: usize = 14;
+
 /// A batch that may be appended, with the header that it will have but for its offset and leader epoch.
 #[derive(Clone, Copy)]
 pub(super) struct ValidBatch<'a> {
@@ -49,11 +56,16 @@ pub(super) fn validate<'a>(
     if batches.is_empty() {
         return Err(RecordRefused::NotOneBatch.into());
     }
-    if records.len() > config.max_segment_bytes() {
-        let segment_bytes = config.segment_bytes;
-        return Err(AppendError::RecordListTooLarge { size_bytes: records.len(), segment_bytes });
+    let size_bytes = size_bytes(&batches);
+    if size_bytes > config.max_segment_bytes() {
+        return Err(AppendError::RecordListTooLarge { size_bytes, segment_bytes: config.segment_bytes });
     }
     Ok(batches)
+}
+
+/// What the batches take in the log.
+pub(super) fn size_bytes(batches: &[ValidBatch<'_>]) -> usize {
+    batches.iter().map(|valid| valid.batch.size_bytes()).sum()
 }
 
 fn client_batch<'a>(
@@ -65,23 +77,35 @@ fn client_batch<'a>(
         return Err(RecordRefused::NotOneBatch.into());
     }
     let (batch, rest) = RecordBatch::parse(records).map_err(AppendError::Batch)?;
-    if !rest.is_empty() {
-        return Err(RecordRefused::NotOneBatch.into());
-    }
+    check_behind(rest)?;
     let max_bytes = config.max_message_bytes;
     if batch.size_bytes() > max_bytes as usize {
         return Err(AppendError::MessageTooLarge { size_bytes: batch.size_bytes(), max_bytes });
     }
-    let summary = batch.validate().map_err(AppendError::Batch)?;
+    let summary = batch.validate(MAX_DECOMPRESSED_BYTES).map_err(AppendError::Batch)?;
     check_header(batch.header())?;
-    let summary = match summary {
-        None if config.compacted => Some(opened(&batch)?),
-        summary => summary,
-    };
-    if config.compacted && summary.is_some_and(|summary| summary.has_null_key) {
+    if config.compacted && summary.has_null_key {
         return Err(RecordRefused::NoKey.into());
     }
-    stamped(batch, summary, config, context)
+    stamped(batch, Some(summary), config, context)
+}
+
+/// What stands behind the one batch of a producer. As Kafka does it: what is cut short is dropped, a whole batch or
+/// what cannot become one is an error.
+fn check_behind(rest: &[u8]) -> Result<(), AppendError> {
+    let Some((base_offset, length)) = rest.split_first_chunk() else { return Ok(()) };
+    let Some(&length) = length.first_chunk() else { return Ok(()) };
+    let (base_offset, claimed) = (i64::from_be_bytes(*base_offset), i32::from_be_bytes(length));
+    let Some(length) = usize::try_from(claimed).ok().filter(|length| *length >= SHORTEST_MESSAGE_BYTES)
+    else {
+        return Err(AppendError::Batch(BatchError::LengthTooSmall { base_offset, claimed }));
+    };
+    match rest.get(MAGIC_AT).map(|magic| i8::from_be_bytes([*magic])) {
+        None => Ok(()),
+        Some(magic @ (..0 | 3..)) => Err(AppendError::Batch(BatchError::UnsupportedMagic { magic })),
+        Some(_) if rest.len() - LENGTH_END < length => Ok(()),
+        Some(_) => Err(RecordRefused::NotOneBatch.into()),
+    }
 }
 
 fn check_header(header: &BatchHeader) -> Result<(), RecordRefused> {
@@ -99,10 +123,6 @@ fn check_header(header: &BatchHeader) -> Result<(), RecordRefused> {
         return Err(RecordRefused::NoSequence { base_sequence });
     }
     Ok(())
-}
-
-fn opened(batch: &RecordBatch<'_>) -> Result<RecordsSummary, AppendError> {
-    batch.records(MAX_DECOMPRESSED_BYTES).and_then(|records| records.check()).map_err(AppendError::Batch)
 }
 
 /// The header with the timestamps that the topic's `message.timestamp.type` asks for.

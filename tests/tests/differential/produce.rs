@@ -47,8 +47,8 @@ fn build(mut batch: BatchBuilder, timestamps: &[i64]) -> Bytes {
     batch.build().expect("a batch of small records")
 }
 
-/// What a client may send instead of one sound batch. Left out is what Kafka answers with UNKNOWN_SERVER_ERROR, and half
-/// a batch behind a whole one, which Kafka drops in silence.
+/// What a client may send instead of one sound batch. Left out is what Kafka answers with UNKNOWN_SERVER_ERROR, such as
+/// gzip that is damaged, which Ottla answers with INVALID_RECORD.
 fn batches() -> Vec<(&'static str, Bytes)> {
     let none = || BatchBuilder::new(Compression::None);
     let mut numbered = BytesMut::from(&sound()[..]);
@@ -56,6 +56,11 @@ fn batches() -> Vec<(&'static str, Bytes)> {
     vec![
         ("no batch", Bytes::new()),
         ("two batches", [sound(), sound()].concat().into()),
+        ("half a batch behind a batch", [sound(), sound().slice(..sound().len() / 2)].concat().into()),
+        ("half a header behind a batch", [&sound()[..], &sound()[..30]].concat().into()),
+        ("five bytes behind a batch", [&sound()[..], &[7; 5]].concat().into()),
+        ("zeros behind a batch", [&sound()[..], &[0; 40]].concat().into()),
+        ("magic 3 behind a batch", [sound(), patched(16, &[3])].concat().into()),
         ("half a batch", sound().slice(..sound().len() / 2)),
         ("half a header", sound().slice(..30)),
         ("a wrong CRC", patched(17, &[0, 0, 0, 0])),
@@ -74,7 +79,18 @@ fn batches() -> Vec<(&'static str, Bytes)> {
         ("a record of last year", build(none(), &[now_ms() - 365 * 24 * HOUR_MS])),
         ("a record without a timestamp", build(none(), &[-1])),
         ("records in zstd", build(BatchBuilder::new(Compression::Zstd), &[now_ms()])),
+        ("records in gzip", in_gzip(2)),
+        ("more records in gzip than are counted", in_gzip(1)),
+        ("fewer records in gzip than are counted", in_gzip(3)),
     ]
+}
+
+/// Two records in gzip, counted otherwise.
+fn in_gzip(count: u8) -> Bytes {
+    let batch = build(BatchBuilder::new(Compression::Gzip), &[now_ms(), now_ms()]);
+    let mut batch = BytesMut::from(&batch[..]);
+    (batch[26], batch[60]) = (count - 1, count);
+    seal(batch)
 }
 
 /// A sound batch with other bytes at a place.
@@ -86,7 +102,10 @@ fn patched(at: usize, bytes: &[u8]) -> Bytes {
 
 /// The same, with a CRC that says so.
 fn resealed(at: usize, bytes: &[u8]) -> Bytes {
-    let mut batch = BytesMut::from(&patched(at, bytes)[..]);
+    seal(BytesMut::from(&patched(at, bytes)[..]))
+}
+
+fn seal(mut batch: BytesMut) -> Bytes {
     let crc = crc32c::crc32c(&batch[21..]);
     batch[17..21].copy_from_slice(&crc.to_be_bytes());
     batch.freeze()
