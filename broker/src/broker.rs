@@ -56,11 +56,12 @@ impl Broker {
         let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
         let (path, temporary) = data_place(&config)?;
         config.settings.log_dirs = path.to_string_lossy().into_owned();
-        let data_dir = DataDir::open(&path, config.settings.node_id)?;
+        let data_dir = DataDir::open(&path, config.settings.node_id, config.settings.durability())?;
         let topics = Topics::open(data_dir, &config.settings, config.clock.clone())?;
         let state = Arc::new(BrokerState::new(config, topics)?);
         let mut tasks = JoinSet::new();
         tasks.spawn(housekeeping::run(state.clone()));
+        tasks.spawn(state.topics.flush_schedule().run());
         let mut advertised = Vec::new();
         for listener in listeners {
             for socket in listener.sockets {

@@ -17,6 +17,7 @@ mod connection;
 mod context;
 mod fetch_sessions;
 mod fetch_wait;
+mod flush_schedule;
 mod groups;
 mod handlers;
 mod housekeeping;

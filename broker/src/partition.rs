@@ -5,11 +5,13 @@ use std::sync::Arc;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::batch::BatchError;
 use ottla_storage::{
-    AppendContext, AppendError, AppendOrigin, AppendOutcome, Log, LogStopped, ReadError, ReadOutcome,
-    RecordRefused, SequenceError,
+    AppendContext, AppendError, AppendOrigin, AppendOutcome, FlushDue, FlushError, Log, LogStopped,
+    ReadError, ReadOutcome, RecordRefused, SequenceError,
 };
+use tokio::sync::Mutex as AsyncMutex;
 
 use crate::fetch_wait::Waiters;
+use crate::flush_schedule::FlushSchedule;
 
 /// One partition of a topic.
 pub(crate) struct Partition {
@@ -18,14 +20,30 @@ pub(crate) struct Partition {
     pub(crate) waiters: Waiters,
     /// The one leader keeps its epoch for as long as the topic lives.
     pub(crate) leader_epoch: i32,
+    flush_schedule: Arc<FlushSchedule>,
+    /// Held by the one acknowledgement that waits for the disk; it often takes the others along.
+    syncing: AsyncMutex<()>,
 }
 
 impl Partition {
-    pub(crate) fn new(index: i32, leader_epoch: i32, log: Log) -> Partition {
-        Partition { index, log: Arc::new(log), waiters: Waiters::default(), leader_epoch }
+    pub(crate) fn new(
+        index: i32,
+        leader_epoch: i32,
+        log: Log,
+        flush_schedule: Arc<FlushSchedule>,
+    ) -> Partition {
+        Partition {
+            index,
+            log: Arc::new(log),
+            waiters: Waiters::default(),
+            leader_epoch,
+            flush_schedule,
+            syncing: AsyncMutex::default(),
+        }
     }
 
-    /// Appends, then wakes the fetches that waited for it.
+    /// Appends, then wakes the fetches that waited for it. A coordinator's records are on the disk when this returns,
+    /// if they have to be; for a client's, [`Partition::synced`] waits.
     pub(crate) fn append(
         &self,
         records: &[u8],
@@ -37,7 +55,33 @@ impl Partition {
         if !outcome.duplicate {
             self.waiters.appended(records.len());
         }
+        match outcome.flush {
+            FlushDue::After { ms } => self.flush_schedule.flush_within(&self.log, ms),
+            // What a coordinator writes next relies on it.
+            FlushDue::BeforeAcknowledgement if origin == AppendOrigin::Coordinator => {
+                self.log.sync().map_err(|FlushError { dir, source }| AppendError::Io { dir, source })?;
+            }
+            FlushDue::BeforeAcknowledgement | FlushDue::Whenever => {}
+        }
         Ok(outcome)
+    }
+
+    /// Waits until everything below `end_offset` is on the disk.
+    pub(crate) async fn synced(&self, end_offset: i64) -> Result<(), ErrorCode> {
+        let _turn = self.syncing.lock().await;
+        if self.log.synced_offset() >= end_offset {
+            return Ok(());
+        }
+        let log = Arc::clone(&self.log);
+        let synced = tokio::task::spawn_blocking(move || log.sync()).await;
+        let failed = match synced {
+            Ok(Ok(())) if self.log.synced_offset() >= end_offset => return Ok(()),
+            Ok(Ok(())) => return Err(ErrorCode::NotLeaderOrFollower),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!("{failed}");
+        Err(ErrorCode::KafkaStorageError)
     }
 
     /// Whole batches from the one that holds `offset` on, at most `max_bytes` of them. `at_least_one` lets the first
@@ -120,6 +164,7 @@ fn stopped_code(stopped: LogStopped) -> ErrorCode {
     match stopped {
         LogStopped::Closed => ErrorCode::NotLeaderOrFollower,
         LogStopped::Deleted => ErrorCode::UnknownTopicOrPartition,
+        LogStopped::DiskFailed => ErrorCode::KafkaStorageError,
     }
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::config::{BrokerSettings, TOPIC_SETTINGS, TopicSettings};
 use crate::fetch_sessions::{PartitionKey, TopicKey};
+use crate::flush_schedule::FlushSchedule;
 use crate::partition::Partition;
 use crate::topic_name::validate;
 
@@ -251,6 +252,11 @@ impl Topics {
         }
     }
 
+    /// Which logs wait for `flush.ms`.
+    pub(crate) fn flush_schedule(&self) -> Arc<FlushSchedule> {
+        Arc::clone(&self.store.flush_schedule)
+    }
+
     /// Forgets the sequence numbers of producers that have written nothing for so long.
     pub(crate) fn expire_producers(&self, expiration_ms: i64) {
         let now_ms = self.store.clock.now_ms();
@@ -300,7 +306,7 @@ mod tests {
     const NOW_MS: i64 = 1_000_000;
 
     fn open(dir: &Path) -> Topics {
-        let data_dir = DataDir::open(dir, 1).unwrap();
+        let data_dir = DataDir::open(dir, 1, ottla_storage::Durability::Process).unwrap();
         Topics::open(data_dir, &BrokerSettings::default(), Clock::manual(NOW_MS)).unwrap()
     }
 

@@ -1,6 +1,6 @@
 //! The segment that a log appends to: its space, its map and its index entries.
 
-use std::{io, mem, sync::Arc};
+use std::{io, ops::Range, sync::Arc};
 
 use ottla_protocol::batch::BatchHeader;
 
@@ -30,18 +30,23 @@ pub(crate) struct ActiveSegment {
     synced_bytes: usize,
 }
 
-/// What a flush has to bring to the disk.
-pub(crate) struct Unsynced {
+/// What of the segment may be in the page cache alone.
+pub(crate) struct UnsyncedRecords {
+    segment: Arc<Segment>,
     map: Option<Arc<Map>>,
-    from: usize,
-    files: Vec<DiskFile>,
+    range: Range<usize>,
+    /// For its indexes, too.
     _lease: Lease,
 }
 
-impl Unsynced {
+impl UnsyncedRecords {
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.map.as_ref().map_or(Ok(()), |map| map.sync(self.from))?;
-        self.files.iter().try_for_each(DiskFile::sync_all)
+        match &self.map {
+            Some(map) => map.sync(self.range.start),
+            None if self.range.is_empty() => Ok(()),
+            // Written before a kill, and not appended to since.
+            None => DiskFile::open_to_write(&self.segment.path())?.sync_all(),
+        }
     }
 }
 
@@ -133,15 +138,28 @@ impl ActiveSegment {
         self.segment.publish(SegmentEnd { position: map.position() as u32, relative_offset });
     }
 
-    /// Writes the index entries that are new; the files and the map are what a flush has to sync.
-    pub(crate) fn write_indexes(&mut self) -> io::Result<Unsynced> {
+    pub(crate) fn unsynced(&self) -> UnsyncedRecords {
+        UnsyncedRecords {
+            segment: Arc::clone(&self.segment),
+            map: self.map.as_ref().map(|map| Arc::clone(map.map())),
+            range: self.synced_bytes..self.segment.end().position as usize,
+            _lease: self.segment.lease(),
+        }
+    }
+
+    pub(crate) fn synced(&mut self, records: &UnsyncedRecords) {
+        if records.segment.base_offset() == self.segment.base_offset() {
+            self.synced_bytes = self.synced_bytes.max(records.range.end);
+        }
+    }
+
+    /// Writes the index entries that are new; the files are what a flush has to sync.
+    pub(crate) fn write_indexes(&mut self) -> io::Result<Vec<DiskFile>> {
         let mut files = Vec::new();
         if let Some(mut indexes) = self.segment.indexes_mut() {
             files.extend(indexes.write(&self.files, self.segment.base_offset())?);
         }
-        let map = self.map.as_ref().map(|map| Arc::clone(map.map()));
-        let from = mem::replace(&mut self.synced_bytes, self.segment.end().position as usize);
-        Ok(Unsynced { map, from, files, _lease: self.segment.lease() })
+        Ok(files)
     }
 
     /// Writes the indexes with their last entries. May be repeated.

@@ -6,15 +6,20 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::disk;
+use crate::{config::Durability, disk};
 
-/// Writes beside `path` and renames over it. Not synced: it survives a killed process, not a power cut.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes beside `path` and renames over it.
+pub(crate) fn replace(path: &Path, bytes: &[u8], durability: Durability) -> io::Result<()> {
     let mut beside = OsString::from(path);
     beside.push(".tmp");
     let beside = PathBuf::from(beside);
-    disk::write(&beside, bytes)?;
-    disk::rename(&beside, path)
+    if durability == Durability::Process {
+        disk::write(&beside, bytes)?;
+        return disk::rename(&beside, path);
+    }
+    disk::write_synced(&beside, bytes)?;
+    disk::rename(&beside, path)?;
+    path.parent().map_or(Ok(()), disk::sync_dir)
 }
 
 /// The file's text, or `None` when there is no such file.

@@ -25,19 +25,34 @@ pub struct LogConfig {
     pub message_timestamp_after_max_ms: i64,
     /// `cleanup.policy` contains `compact`: a record without a key is refused.
     pub compacted: bool,
-    pub durability: Durability,
+    /// `flush.messages`: this many records may be acknowledged before they are on the disk; 1 is none.
+    pub flush_messages: i64,
+    /// `flush.ms`: so long may they lie in the page cache alone.
+    pub flush_ms: i64,
 }
 
-/// What an acknowledged record survives.
+/// What the directory's own files survive: what is there about topics, and how its logs were left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
-    /// The end of the process, however it ends: records are in the page cache before they are acknowledged, and the
-    /// operating system writes them when it likes.
+    /// The end of the process, however it ends.
     #[default]
     Process,
+    /// Also the end of the power.
+    Power,
 }
 
 impl LogConfig {
+    /// Whether acknowledged records survive a power cut, at once or after a time. Else they survive the end of the
+    /// process, however it ends: they are in the page cache, and the operating system writes them when it likes.
+    pub fn survives_power_cut(&self) -> bool {
+        self.flush_messages < i64::MAX || self.flush_ms < i64::MAX
+    }
+
+    /// What else must survive.
+    pub fn durability(&self) -> Durability {
+        if self.survives_power_cut() { Durability::Power } else { Durability::Process }
+    }
+
     /// Positions in index files are 31 bits.
     pub(crate) fn max_segment_bytes(&self) -> usize {
         self.segment_bytes.min(i32::MAX as u32) as usize
@@ -58,7 +73,8 @@ impl Default for LogConfig {
             message_timestamp_before_max_ms: i64::MAX,
             message_timestamp_after_max_ms: 60 * 60 * 1000,
             compacted: false,
-            durability: Durability::Process,
+            flush_messages: i64::MAX,
+            flush_ms: i64::MAX,
         }
     }
 }

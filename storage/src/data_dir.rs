@@ -25,7 +25,7 @@ use uuid::Uuid;
 
 use crate::{
     atomic_file,
-    config::LogConfig,
+    config::{Durability, LogConfig},
     disk::{self, is_disk_full},
     log::{FlushError, Log, LogStart, OpenError, TopicPartition},
     recovery::RecoveryOutcome,
@@ -44,6 +44,7 @@ pub struct DataDir {
     /// Open until the directory is closed.
     lock: Mutex<Option<File>>,
     meta: MetaProperties,
+    durability: Durability,
     metadata: Mutex<Arc<Metadata>>,
     /// As of the last start.
     left: LeftBehind,
@@ -86,14 +87,15 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Opens the directory, or makes it. Finishes what an earlier broker began to delete.
-    pub fn open(path: &Path, node_id: i32) -> Result<DataDir, DataDirError> {
+    /// Opens the directory, or makes it. Finishes what an earlier broker began to delete. A topic that asks for more
+    /// `durability` gets it.
+    pub fn open(path: &Path, node_id: i32, durability: Durability) -> Result<DataDir, DataDirError> {
         disk::create_dir_all(path).map_err(|source| io_error(path, source))?;
         let lock = Mutex::new(Some(lock(path)?));
         if path.join(KRAFT_LOG).exists() {
             return Err(DataDirError::KafkasMetadata { path: path.to_owned() });
         }
-        let meta = meta_properties(path, node_id)?;
+        let meta = meta_properties(path, node_id, durability)?;
         let bootstrap = path.join(bootstrap::FILE_NAME);
         let metadata = bootstrap::load(&bootstrap)
             .map_err(|source| DataDirError::Bootstrap { path: bootstrap, source })?
@@ -101,7 +103,7 @@ impl DataDir {
         let left = LeftBehind::of(path).map_err(|source| io_error(path, source))?;
         leftovers::clear(path, &metadata).map_err(|source| io_error(path, source))?;
         let metadata = Mutex::new(Arc::new(metadata));
-        Ok(DataDir { path: path.to_owned(), lock, meta, metadata, left })
+        Ok(DataDir { path: path.to_owned(), lock, meta, durability, metadata, left })
     }
 
     pub fn path(&self) -> &Path {
@@ -195,12 +197,17 @@ impl DataDir {
         Log::open(path, topic_partition, config, start, log_start_offset, now_ms)
     }
 
-    /// Records how far each log has been flushed, and where it begins and ends.
+    /// Records how far each log has been flushed, and where it begins and ends. To be called when the logs were flushed:
+    /// the checkpoints survive the power, too.
     pub fn write_checkpoints(&self, logs: &[Arc<Log>]) -> Result<(), DataDirError> {
+        self.store_checkpoints(logs, Durability::Power)
+    }
+
+    fn store_checkpoints(&self, logs: &[Arc<Log>], durability: Durability) -> Result<(), DataDirError> {
         let store = |name, offset: fn(&Log) -> i64| {
             let path = self.path.join(name);
             let offsets = logs.iter().map(|log| (log.topic_partition(), offset(log)));
-            offset_checkpoint::store(&path, offsets).map_err(|source| io_error(&path, source))
+            offset_checkpoint::store(&path, offsets, durability).map_err(|source| io_error(&path, source))
         };
         store(offset_checkpoint::RECOVERY_POINTS, Log::recovery_point)?;
         store(offset_checkpoint::LOG_START_OFFSETS, Log::start_offset)?;
@@ -220,16 +227,20 @@ impl DataDir {
 
     fn close_logs(&self, logs: &[Arc<Log>]) -> Result<(), CloseError> {
         let mut still_mapped = false;
+        let durability = self.durability(&self.metadata());
         for log in logs {
+            if log.config().survives_power_cut() {
+                log.flush()?;
+            }
             still_mapped |= log.close()?.still_mapped;
         }
-        self.write_checkpoints(logs)?;
+        self.store_checkpoints(logs, durability)?;
         if still_mapped {
             return Ok(());
         }
         let path = self.path.join(CLEAN_SHUTDOWN);
         let mark = br#"{"version":0,"brokerEpoch":0}"#;
-        atomic_file::replace(&path, mark).map_err(|source| io_error(&path, source).into())
+        atomic_file::replace(&path, mark, durability).map_err(|source| io_error(&path, source).into())
     }
 
     fn change(
@@ -243,13 +254,17 @@ impl DataDir {
         let stored = records(&current)
             .iter()
             .try_for_each(|record| changed.apply(record).map_err(BootstrapError::from))
-            .and_then(|()| bootstrap::store(&path, &changed, now_ms));
+            .and_then(|()| bootstrap::store(&path, &changed, now_ms, self.durability(&changed)));
         match stored {
             Ok(()) => *current = Arc::new(changed),
             Err(BootstrapError::Io(source)) => return Err(io_error(&path, source)),
             Err(source) => return Err(DataDirError::Bootstrap { path, source }),
         }
         Ok(Arc::clone(&current))
+    }
+
+    fn durability(&self, metadata: &Metadata) -> Durability {
+        if metadata.has_flush_setting() { Durability::Power } else { self.durability }
     }
 
     fn log_path(&self, topic_partition: &TopicPartition) -> PathBuf {
@@ -288,7 +303,11 @@ fn lock(path: &Path) -> Result<File, DataDirError> {
     }
 }
 
-fn meta_properties(path: &Path, node_id: i32) -> Result<MetaProperties, DataDirError> {
+fn meta_properties(
+    path: &Path,
+    node_id: i32,
+    durability: Durability,
+) -> Result<MetaProperties, DataDirError> {
     match MetaProperties::load(path).map_err(|source| io_error(path, source))? {
         Some(meta) if meta.node_id != node_id => {
             Err(DataDirError::OtherNode { path: path.to_owned(), found: meta.node_id, wanted: node_id })
@@ -296,7 +315,7 @@ fn meta_properties(path: &Path, node_id: i32) -> Result<MetaProperties, DataDirE
         Some(meta) => Ok(meta),
         None => {
             let meta = MetaProperties::random(node_id);
-            meta.store(path).map_err(|source| io_error(path, source))?;
+            meta.store(path, durability).map_err(|source| io_error(path, source))?;
             Ok(meta)
         }
     }

@@ -3,7 +3,7 @@
 
 use std::{io, path::Path};
 
-use crate::{atomic_file, text_lines};
+use crate::{atomic_file, config::Durability, text_lines};
 
 pub(crate) const FILE_NAME: &str = "leader-epoch-checkpoint";
 
@@ -73,10 +73,10 @@ impl LeaderEpochs {
         Ok(LeaderEpochs { entries })
     }
 
-    pub(crate) fn store(&self, path: &Path) -> io::Result<()> {
+    pub(crate) fn store(&self, path: &Path, durability: Durability) -> io::Result<()> {
         let line = |entry: &EpochStart| format!("{} {}", entry.epoch, entry.start_offset);
         let lines: Vec<String> = self.entries.iter().map(line).collect();
-        atomic_file::replace(path, text_lines::format(&lines).as_bytes())
+        atomic_file::replace(path, text_lines::format(&lines).as_bytes(), durability)
     }
 }
 
@@ -122,7 +122,7 @@ mod tests {
     fn the_file_is_kafkas() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);
-        epochs().store(&path).unwrap();
+        epochs().store(&path, Durability::Process).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "0\n2\n0 0\n3 10\n");
         assert_eq!(LeaderEpochs::load(&path).unwrap(), epochs());
         std::fs::write(&path, "0\n2\n0 0\n").unwrap();

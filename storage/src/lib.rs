@@ -29,8 +29,8 @@ pub use config::{Durability, LogConfig};
 pub use data_dir::{BootstrapError, CloseError, DataDir, DataDirError, Metadata, MetadataError, Topic};
 pub use leader_epochs::EpochEnd;
 pub use log::{
-    AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, DeleteError, FlushError, Log,
-    LogStart, LogStopped, OpenError, ReadError, ReadOutcome, RecordRefused, TopicPartition,
+    AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, DeleteError, FlushDue, FlushError,
+    Log, LogStart, LogStopped, OpenError, ReadError, ReadOutcome, RecordRefused, TopicPartition,
 };
 pub use partition_files::Deletion;
 pub use producer_state::SequenceError;

@@ -1,6 +1,7 @@
 //! One partition's log.
 
 mod append;
+mod flush;
 mod lifecycle;
 mod lookup;
 mod read;
@@ -13,8 +14,9 @@ use std::{
     sync::Arc,
 };
 
-pub use append::{AppendContext, AppendError, AppendOrigin, AppendOutcome};
-pub use lifecycle::{CloseOutcome, DeleteError, FlushError, LogStart, OpenError};
+pub use append::{AppendContext, AppendError, AppendOrigin, AppendOutcome, FlushDue};
+pub use flush::FlushError;
+pub use lifecycle::{CloseOutcome, DeleteError, LogStart, OpenError};
 use parking_lot::{Mutex, RwLock};
 pub use read::{ReadError, ReadOutcome};
 use thiserror::Error;
@@ -25,6 +27,7 @@ use crate::{
     config::LogConfig,
     leader_epochs::LeaderEpochs,
     partition_files::PartitionFiles,
+    publish::Watermark,
     recovery::{self, Known, Listing},
     segment::Segment,
 };
@@ -54,6 +57,8 @@ pub struct Log {
     writer: Mutex<Writer>,
     /// Held while a flush waits for the disk; appends go on.
     flushing: Mutex<()>,
+    /// Records below are on the disk.
+    synced_offset: Watermark,
     opened_ms: i64,
 }
 
@@ -85,6 +90,11 @@ pub enum LogStopped {
     Closed,
     #[error("the log is deleted")]
     Deleted,
+    /// What the disk has of it is unknown, and asking again would not tell.
+    #[error(
+        "the disk did not take what was written to the log; look after the disk, then start the broker again"
+    )]
+    DiskFailed,
 }
 
 impl Segments {
@@ -155,6 +165,7 @@ impl Log {
             clean: true,
             index_interval_bytes: self.config().index_interval_bytes,
             now_ms: self.opened_ms,
+            durability: self.config().durability(),
         };
         let recovered = Listing::of(&self.files)
             .and_then(|listing| recovery::recover(&self.files, &listing, known))

@@ -4,13 +4,21 @@ use std::{io, path::Path};
 
 use uuid::Uuid;
 
-use crate::{atomic_file, disk, kafka_uuid};
+use crate::{
+    atomic_file,
+    disk::{self, DiskFile},
+    kafka_uuid,
+};
 
 const FILE_NAME: &str = "partition.metadata";
 
 pub(crate) fn store(partition_dir: &Path, topic_id: Uuid) -> io::Result<()> {
     let text = format!("version: 0\ntopic_id: {}", kafka_uuid::format(topic_id));
     disk::write(&partition_dir.join(FILE_NAME), text.as_bytes())
+}
+
+pub(crate) fn sync(partition_dir: &Path) -> io::Result<()> {
+    DiskFile::open_to_write(&partition_dir.join(FILE_NAME))?.sync_all()
 }
 
 /// `None` when the file is not there or is not understood.

@@ -14,6 +14,7 @@ use scan::Scan;
 
 use crate::{
     active_segment::ActiveSegment,
+    config::Durability,
     disk,
     leader_epochs::{self, LeaderEpochs},
     partition_files::{FileKind, PartitionFiles},
@@ -31,6 +32,7 @@ pub(crate) struct Known {
     pub(crate) clean: bool,
     pub(crate) index_interval_bytes: u32,
     pub(crate) now_ms: i64,
+    pub(crate) durability: Durability,
 }
 
 pub(crate) struct Recovered {
@@ -102,7 +104,7 @@ pub(crate) fn recover(files: &Arc<PartitionFiles>, listing: &Listing, known: Kno
     let Scan { producers, mut leader_epochs, scanned_bytes, .. } = scan;
     leader_epochs.truncate(end_offset);
     if leader_epochs != stored_epochs {
-        leader_epochs.store(&epochs_path)?;
+        leader_epochs.store(&epochs_path, known.durability)?;
     }
     let outcome = RecoveryOutcome { end_offset, scanned_bytes, truncation };
     Ok(Recovered { sealed, active, producers, leader_epochs, outcome })

@@ -114,12 +114,6 @@ impl Segment {
         self.files.lease(self.base_offset)
     }
 
-    /// Log and indexes.
-    pub(crate) fn paths(&self) -> [PathBuf; 3] {
-        [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex]
-            .map(|kind| self.files.path(self.base_offset, kind))
-    }
-
     /// Whole batches from the one that holds `offset` on, at most `max_bytes`; the first one in any case if
     /// `at_least_one_batch`. `None` when no batch lies there.
     pub(crate) fn read(

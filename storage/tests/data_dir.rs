@@ -10,8 +10,8 @@ use ottla_protocol::{
     records::metadata::{MetadataRecord, RemoveTopicRecord, TopicRecord},
 };
 use ottla_storage::{
-    AppendContext, AppendOrigin, DataDir, DataDirError, Deletion, Log, LogConfig, RecoveryOutcome,
-    TopicPartition,
+    AppendContext, AppendOrigin, DataDir, DataDirError, Deletion, Durability, Log, LogConfig,
+    RecoveryOutcome, TopicPartition,
 };
 use uuid::Uuid;
 
@@ -33,7 +33,7 @@ fn append(log: &Log) -> i64 {
 }
 
 fn open(path: &Path) -> DataDir {
-    DataDir::open(path, 1).unwrap()
+    DataDir::open(path, 1, Durability::Process).unwrap()
 }
 
 fn create_topic(data_dir: &DataDir) -> Arc<Log> {
@@ -60,7 +60,7 @@ fn names(path: &Path) -> Vec<String> {
 fn a_directory_serves_one_broker_at_a_time() {
     let dir = tempfile::tempdir().unwrap();
     let first = open(dir.path());
-    let Err(error) = DataDir::open(dir.path(), 1) else { panic!("opened twice") };
+    let Err(error) = DataDir::open(dir.path(), 1, Durability::Process) else { panic!("opened twice") };
     assert!(matches!(error, DataDirError::InUse { .. }));
     assert!(error.to_string().contains(dir.path().to_str().unwrap()));
     drop(first);
@@ -72,13 +72,18 @@ fn a_directory_belongs_to_one_node() {
     let dir = tempfile::tempdir().unwrap();
     let cluster_id = open(dir.path()).cluster_id().to_owned();
     assert_eq!(open(dir.path()).cluster_id(), cluster_id);
-    assert!(matches!(DataDir::open(dir.path(), 2), Err(DataDirError::OtherNode { found: 1, wanted: 2, .. })));
+    assert!(matches!(
+        DataDir::open(dir.path(), 2, Durability::Process),
+        Err(DataDirError::OtherNode { found: 1, wanted: 2, .. })
+    ));
 }
 
 #[test]
 fn a_directory_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    let Err(error) = DataDir::open(&file.path().join("data"), 1) else { panic!("made inside a file") };
+    let Err(error) = DataDir::open(&file.path().join("data"), 1, Durability::Process) else {
+        panic!("made inside a file")
+    };
     assert!(error.to_string().contains(file.path().to_str().unwrap()));
 }
 
@@ -93,7 +98,9 @@ fn a_read_only_directory_is_named() {
         println!("skipped: this user may write to read-only directories");
         return;
     }
-    let Err(error) = DataDir::open(dir.path(), 1) else { panic!("opened without writing") };
+    let Err(error) = DataDir::open(dir.path(), 1, Durability::Process) else {
+        panic!("opened without writing")
+    };
     assert!(matches!(error, DataDirError::NotWritable { .. }));
     assert!(error.to_string().contains(dir.path().to_str().unwrap()));
 }

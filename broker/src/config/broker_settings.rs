@@ -1,6 +1,9 @@
 //! The properties of the broker. Names, types and defaults are Kafka's; a comment says where a default is not.
 
+use ottla_storage::Durability;
+
 use crate::config::table::{any, only, settings};
+use crate::config::topic_settings::TopicSettings;
 use crate::config::value::{CleanupPolicy, CompressionType, MessageTimestampType};
 use crate::listener::ListenAddress;
 
@@ -110,6 +113,13 @@ settings! {
         "The replication factor of __consumer_offsets. Kafka's default is 3; one broker holds one replica.";
     offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", AT_LEAST_ONE,
         "The segment size of __consumer_offsets.";
+}
+
+impl BrokerSettings {
+    /// What is known about topics must survive what their records survive.
+    pub fn durability(&self) -> Durability {
+        TopicSettings::from_broker(self).log_config().durability()
+    }
 }
 
 const AT_LEAST_ONE: crate::config::table::Allowed<i32> = only(|value| *value >= 1, "at least 1");

@@ -133,7 +133,8 @@ impl TopicSettings {
             message_timestamp_before_max_ms: self.message_timestamp_before_max_ms,
             message_timestamp_after_max_ms: self.message_timestamp_after_max_ms,
             compacted: self.cleanup_policy.compact,
-            ..LogConfig::default()
+            flush_messages: self.flush_messages,
+            flush_ms: self.flush_ms,
         }
     }
 }

@@ -4,7 +4,8 @@
 //! timestamps and producer sequence (KIP-98), then writes the base offset and leader epoch. The append is a copy into
 //! mapped memory under the partition's short lock, so it is done in place, before the first await. One broker holds
 //! the only replica: `acks=1` and `acks=all` are answered alike. `acks=0` is not answered; as in Kafka, an error then
-//! closes the connection, so that the client looks again. v8: `error_message` (KIP-467). v13: topic ids (KIP-516).
+//! closes the connection, so that the client looks again. With `flush.messages` the answer waits for the disk, together
+//! with others that wait for the same partition. v8: `error_message` (KIP-467). v13: topic ids (KIP-516).
 //!
 //! ApiVersions names v0 as the lowest version, as Kafka's broker does: librdkafka otherwise sends nothing compressed
 //! (KAFKA-18659).
@@ -18,11 +19,11 @@ use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use ottla_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use ottla_protocol::messages::{ProduceRequest, ProduceResponse};
 use ottla_protocol::{ErrorCode, StrBytes, VersionRange};
-use ottla_storage::{AppendError, AppendOrigin};
+use ottla_storage::{AppendError, AppendOrigin, FlushDue};
 
 use crate::context::RequestContext;
 use crate::handlers::Handler;
-use crate::partition::append_error_code;
+use crate::partition::{Partition, append_error_code};
 use crate::state::BrokerState;
 use crate::topic_name::is_internal;
 use crate::topics::Topic;
@@ -46,14 +47,39 @@ impl Handler for ProduceRequest {
     async fn handle(self, broker: Arc<BrokerState>, context: RequestContext) -> ProduceResponse {
         let refused = refused_as_a_whole(&self);
         let now_ms = broker.clock.now_ms();
-        let responses = self.topic_data.into_iter().map(|data| match refused {
+        let mut unsynced = Vec::new();
+        let responses = self.topic_data.into_iter().enumerate().map(|(at, data)| match refused {
             Some(error) => respond(data, |_| Err(Refused::from(error))),
             None => {
                 let topic = find(&broker, &data, context.api_version);
-                respond(data, |partition| append(topic.as_ref().map_err(|error| *error)?, partition, now_ms))
+                respond(data, |partition| {
+                    let topic = topic.as_ref().map_err(|error| *error)?;
+                    append(topic, partition, now_ms, |partition, end_offset| {
+                        unsynced.push(Unsynced { topic: at, partition, end_offset });
+                    })
+                })
             }
         });
-        ProduceResponse::default().with_responses(responses.collect())
+        let mut responses: Vec<_> = responses.collect();
+        wait_for_disk(&mut responses, unsynced).await;
+        ProduceResponse::default().with_responses(responses)
+    }
+}
+
+/// What may be acknowledged once it is on the disk.
+struct Unsynced {
+    /// Its place in the response.
+    topic: usize,
+    partition: Arc<Partition>,
+    end_offset: i64,
+}
+
+async fn wait_for_disk(responses: &mut [TopicProduceResponse], unsynced: Vec<Unsynced>) {
+    for Unsynced { topic, partition, end_offset } in unsynced {
+        let Err(error) = partition.synced(end_offset).await else { continue };
+        let answers = &mut responses[topic].partition_responses;
+        let unanswered = answers.iter_mut().filter(|answer| answer.index == partition.index);
+        unanswered.for_each(|answer| *answer = refusal(partition.index, error.into()));
     }
 }
 
@@ -96,10 +122,14 @@ fn append(
     topic: &Topic,
     data: PartitionProduceData,
     now_ms: i64,
+    wait_for_disk: impl FnOnce(Arc<Partition>, i64),
 ) -> Result<PartitionProduceResponse, Refused> {
     let partition = topic.partition(data.index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let records = data.records.unwrap_or_default();
     let appended = partition.append(&records, AppendOrigin::Client, now_ms)?;
+    if appended.flush == FlushDue::BeforeAcknowledgement {
+        wait_for_disk(Arc::clone(partition), appended.last_offset + 1);
+    }
     Ok(PartitionProduceResponse::default()
         .with_index(data.index)
         .with_base_offset(appended.base_offset)

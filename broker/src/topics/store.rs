@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::flush_schedule::FlushSchedule;
 use crate::partition::Partition;
 use crate::topics::TopicWriteError;
 
@@ -19,6 +20,7 @@ use crate::topics::TopicWriteError;
 pub(super) struct TopicStore {
     pub(super) data_dir: DataDir,
     pub(super) clock: Clock,
+    pub(super) flush_schedule: Arc<FlushSchedule>,
     /// Ids that are ours to give.
     producer_ids: Mutex<Range<i64>>,
 }
@@ -33,7 +35,12 @@ pub(super) struct NewPartitions<'a> {
 
 impl TopicStore {
     pub(super) fn new(data_dir: DataDir, clock: Clock) -> TopicStore {
-        TopicStore { data_dir, clock, producer_ids: Mutex::new(0..0) }
+        let flush_schedule = Arc::new(FlushSchedule::new(clock.clone()));
+        TopicStore { data_dir, clock, flush_schedule, producer_ids: Mutex::new(0..0) }
+    }
+
+    fn partition(&self, index: i32, leader_epoch: i32, log: Log) -> Partition {
+        Partition::new(index, leader_epoch, log, Arc::clone(&self.flush_schedule))
     }
 
     /// Makes a topic: its logs first, so that metadata never names a partition that has none.
@@ -64,7 +71,7 @@ impl TopicStore {
         let mut made = Vec::new();
         for index in new.indexes.clone() {
             match self.create_log(&new, index) {
-                Ok(log) => made.push(Arc::new(Partition::new(index, 0, log))),
+                Ok(log) => made.push(Arc::new(self.partition(index, 0, log))),
                 Err(error) => {
                     undo(&made);
                     return Err(error.into());
@@ -100,7 +107,7 @@ impl TopicStore {
             if recovered.truncation.is_some() {
                 tracing::warn!("{name}-{index}: {recovered}");
             }
-            Ok(Arc::new(Partition::new(index, record.leader_epoch, log)))
+            Ok(Arc::new(self.partition(index, record.leader_epoch, log)))
         });
         partitions.collect()
     }

@@ -1,4 +1,5 @@
-//! From flags and `server.properties` to the broker's configuration: the file first, then overrides, then flags.
+//! From flags and `server.properties` to the broker's configuration: the file first, then overrides, then flags; `--durability`
+//! is short for settings, which an override may refine.
 
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use ottla_broker::Config;
 use ottla_broker::config::properties_file;
 use ottla_broker::listener::ListenAddress;
 
-use super::Serve;
+use super::{DurabilityPolicy, Serve};
 use crate::exit::Failure;
 
 impl Serve {
@@ -15,6 +16,11 @@ impl Serve {
         let mut config = Config::default();
         if let Some(path) = &self.config {
             load_file(&mut config, path)?;
+        }
+        if let Some(policy) = self.durability {
+            for (name, value) in policy.settings() {
+                set(&mut config, name, value, &|| "--durability".to_owned())?;
+            }
         }
         for setting in &self.overrides {
             let (name, value) = setting.split_once('=').ok_or_else(|| not_a_pair(setting))?;
@@ -30,6 +36,16 @@ impl Serve {
             config = config.with_data_dir(dir);
         }
         Ok(if self.ephemeral { config.with_temporary_data_dir() } else { config })
+    }
+}
+
+impl DurabilityPolicy {
+    fn settings(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            DurabilityPolicy::Process => &[],
+            DurabilityPolicy::Interval => &[("log.flush.interval.ms", "1000")],
+            DurabilityPolicy::Power => &[("log.flush.interval.messages", "1")],
+        }
     }
 }
 

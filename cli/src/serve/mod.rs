@@ -7,7 +7,7 @@ mod shutdown;
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use ottla_broker::Broker;
 
 use crate::exit::Failure;
@@ -30,6 +30,9 @@ pub(crate) struct Serve {
     /// Keep the data in a temporary directory, which goes with the broker
     #[arg(long, conflicts_with = "data_dir")]
     ephemeral: bool,
+    /// What acknowledged records survive: the end of the process, a power cut after a second, or any
+    #[arg(long, value_enum, value_name = "POLICY")]
+    durability: Option<DurabilityPolicy>,
     /// Kafka's server.properties
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -44,16 +47,29 @@ pub(crate) struct Serve {
     exit_with_parent: bool,
 }
 
+/// Short for Kafka's settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DurabilityPolicy {
+    /// The end of the process, however it ends; the default
+    Process,
+    /// A power cut, but for the last second (log.flush.interval.ms=1000)
+    Interval,
+    /// Any power cut: each acknowledgement waits for the disk (log.flush.interval.messages=1)
+    Power,
+}
+
 const HELP: &str = "\
 Examples:
   ottla serve
   ottla serve --listen localhost:9092 --listen 0.0.0.0:9093 --advertise localhost:9092 --advertise my-host:9093
   ottla serve --data-dir 'C:\\kafka data' --override log.retention.hours=1
   ottla serve --config server.properties
+  ottla serve --durability power
   ottla serve --ephemeral --listen :0 --ready json --exit-with-parent
 
 The log goes to stderr; OTTLA_LOG=debug says more. Ctrl-C, Ctrl-Break and SIGTERM end the broker cleanly, a second
-Ctrl-C at once. Nothing acknowledged is lost either way.";
+Ctrl-C at once. Nothing acknowledged is lost either way;
+--durability power keeps it through a power cut, too.";
 
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {

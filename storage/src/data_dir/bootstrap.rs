@@ -18,7 +18,7 @@ use ottla_protocol::{
 use thiserror::Error;
 
 use super::metadata::{Metadata, MetadataError};
-use crate::atomic_file;
+use crate::{atomic_file, config::Durability};
 
 pub(super) const FILE_NAME: &str = "bootstrap.checkpoint";
 
@@ -51,8 +51,13 @@ pub(super) fn load(path: &Path) -> Result<Option<Metadata>, BootstrapError> {
     decode(&bytes).map(Some)
 }
 
-pub(super) fn store(path: &Path, metadata: &Metadata, now_ms: i64) -> Result<(), BootstrapError> {
-    Ok(atomic_file::replace(path, &encode(metadata, now_ms)?)?)
+pub(super) fn store(
+    path: &Path,
+    metadata: &Metadata,
+    now_ms: i64,
+    durability: Durability,
+) -> Result<(), BootstrapError> {
+    Ok(atomic_file::replace(path, &encode(metadata, now_ms)?, durability)?)
 }
 
 fn decode(bytes: &[u8]) -> Result<Metadata, BootstrapError> {
@@ -141,7 +146,7 @@ mod tests {
         let path = dir.path().join(FILE_NAME);
         assert!(load(&path).unwrap().is_none());
         for topics in [0, 1, 40_000] {
-            store(&path, &metadata(topics), 5).unwrap();
+            store(&path, &metadata(topics), 5, Durability::Process).unwrap();
             assert_eq!(load(&path).unwrap().unwrap(), metadata(topics));
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, io, path::Path};
 
 use uuid::Uuid;
 
-use crate::{atomic_file, kafka_uuid};
+use crate::{atomic_file, config::Durability, kafka_uuid};
 
 const FILE_NAME: &str = "meta.properties";
 
@@ -26,12 +26,12 @@ impl MetaProperties {
         text.map(|text| parse(&text).ok_or_else(|| damaged(dir))).transpose()
     }
 
-    pub(super) fn store(&self, dir: &Path) -> io::Result<()> {
+    pub(super) fn store(&self, dir: &Path, durability: Durability) -> io::Result<()> {
         let MetaProperties { cluster_id, node_id, directory_id } = self;
         let directory_id = kafka_uuid::format(*directory_id);
         let text =
             format!("version=1\ncluster.id={cluster_id}\nnode.id={node_id}\ndirectory.id={directory_id}\n");
-        atomic_file::replace(&dir.join(FILE_NAME), text.as_bytes())
+        atomic_file::replace(&dir.join(FILE_NAME), text.as_bytes(), durability)
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(MetaProperties::load(dir.path()).unwrap(), None);
         let meta = MetaProperties::random(1);
-        meta.store(dir.path()).unwrap();
+        meta.store(dir.path(), Durability::Process).unwrap();
         assert_eq!(MetaProperties::load(dir.path()).unwrap(), Some(meta));
     }
 

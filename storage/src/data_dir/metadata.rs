@@ -19,6 +19,8 @@ const METADATA_VERSION: &str = "metadata.version";
 /// out, for with it a Kafka that takes the directory over finds every partition without a leader.
 const FEATURES: [(&str, i16); 3] = [(METADATA_VERSION, 30), ("group.version", 1), ("transaction.version", 2)];
 
+const FLUSH_SETTINGS: [&str; 2] = ["flush.messages", "flush.ms"];
+
 /// A snapshot of all topics; cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {
@@ -83,6 +85,12 @@ impl Metadata {
     /// What was set at run time for the broker of that name; the empty name is the default for all.
     pub fn broker_configs(&self, name: &str) -> Option<&BTreeMap<String, String>> {
         self.broker_configs.get(name)
+    }
+
+    /// Whether records of some topic are promised to survive a power cut (`flush.messages`, `flush.ms`).
+    pub fn has_flush_setting(&self) -> bool {
+        let configs = self.topics.values().map(|topic| &topic.configs);
+        configs.into_iter().any(|configs| FLUSH_SETTINGS.iter().any(|name| configs.contains_key(*name)))
     }
 
     /// The first producer id that was never given out.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, io, path::Path};
 
-use crate::{atomic_file, log::TopicPartition, text_lines};
+use crate::{atomic_file, config::Durability, log::TopicPartition, text_lines};
 
 pub(super) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(super) const LOG_START_OFFSETS: &str = "log-start-offset-checkpoint";
@@ -21,11 +21,12 @@ pub(super) fn load(path: &Path) -> io::Result<HashMap<TopicPartition, i64>> {
 pub(super) fn store<'a>(
     path: &Path,
     offsets: impl Iterator<Item = (&'a TopicPartition, i64)>,
+    durability: Durability,
 ) -> io::Result<()> {
     let lines: Vec<String> = offsets
         .map(|(TopicPartition { topic, partition }, offset)| format!("{topic} {partition} {offset}"))
         .collect();
-    atomic_file::replace(path, text_lines::format(&lines).as_bytes())
+    atomic_file::replace(path, text_lines::format(&lines).as_bytes(), durability)
 }
 
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod tests {
         let path = dir.path().join(RECOVERY_POINTS);
         assert!(load(&path).unwrap().is_empty());
         let partition = TopicPartition { topic: "my-topic".to_owned(), partition: 3 };
-        store(&path, [(&partition, 42)].into_iter()).unwrap();
+        store(&path, [(&partition, 42)].into_iter(), Durability::Process).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "0\n1\nmy-topic 3 42\n");
         assert_eq!(load(&path).unwrap(), HashMap::from([(partition, 42)]));
     }

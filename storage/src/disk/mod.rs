@@ -49,6 +49,14 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     DiskFile::create(path)?.write_at(0, bytes)
 }
 
+/// As [`write`], and the content is on the disk; its name may not be.
+pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    in_use::check_free(path, "written over");
+    let file = DiskFile::create(path)?;
+    file.write_at(0, bytes)?;
+    file.sync_all()
+}
+
 pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     in_use::check_free(from, "renamed");
     in_use::check_free(to, "replaced");

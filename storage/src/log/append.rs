@@ -44,6 +44,18 @@ pub struct AppendOutcome {
     pub log_start_offset: i64,
     /// The batch was there already: a producer had sent it again.
     pub duplicate: bool,
+    pub flush: FlushDue,
+}
+
+/// When what was appended has to be on the disk (`flush.messages`, `flush.ms`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FlushDue {
+    BeforeAcknowledgement,
+    After {
+        ms: i64,
+    },
+    /// When the operating system or a checkpoint brings it there.
+    Whenever,
 }
 
 /// Why nothing was appended.
@@ -113,6 +125,7 @@ impl Log {
             log_append_time_ms: log_append_time(config, context.now_ms),
             log_start_offset: self.start_offset(),
             duplicate: false,
+            flush: self.flush_due(next_offset, config),
         })
     }
 
@@ -123,6 +136,16 @@ impl Log {
             log_append_time_ms: log_append_time(config, original.timestamp),
             log_start_offset: self.start_offset(),
             duplicate: true,
+            flush: self.flush_due(original.last_offset + 1, config),
+        }
+    }
+
+    fn flush_due(&self, end_offset: i64, config: &LogConfig) -> FlushDue {
+        match end_offset - self.synced_offset() {
+            ..=0 => FlushDue::Whenever,
+            unsynced if unsynced >= config.flush_messages => FlushDue::BeforeAcknowledgement,
+            _ if config.flush_ms < i64::MAX => FlushDue::After { ms: config.flush_ms },
+            _ => FlushDue::Whenever,
         }
     }
 
@@ -148,7 +171,7 @@ impl Log {
         let mut begun = self.leader_epochs.read().clone();
         if begun.assign(leader_epoch, base_offset) {
             let path = self.dir().join(leader_epochs::FILE_NAME);
-            begun.store(&path).map_err(|source| self.append_error(source))?;
+            begun.store(&path, self.config().durability()).map_err(|source| self.append_error(source))?;
             *self.leader_epochs.write() = begun;
         }
         Ok(())

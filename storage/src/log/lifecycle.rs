@@ -6,7 +6,7 @@ use parking_lot::{Mutex, RwLock};
 use thiserror::Error;
 use uuid::Uuid;
 
-use super::{Log, LogWriter, Segments, State, TopicPartition, WakeError, Writer};
+use super::{FlushError, Log, LogWriter, Segments, State, TopicPartition, Writer};
 use crate::{
     active_segment::ActiveSegment,
     config::LogConfig,
@@ -14,6 +14,7 @@ use crate::{
     log::LogStopped,
     partition_files::{Deletion, FileKind, PartitionFiles},
     partition_metadata,
+    publish::Watermark,
     recovery::{self, Known, Listing, Recovered, RecoveryOutcome, sealed_as_listed},
 };
 
@@ -38,14 +39,6 @@ pub enum OpenError {
     DiskFull { dir: PathBuf },
     #[error("cannot open the log in {}: {source}", dir.display())]
     Io { dir: PathBuf, source: io::Error },
-}
-
-/// Why what was appended is not known to be on the disk.
-#[derive(Debug, Error)]
-#[error("cannot flush the log in {}: {source}", dir.display())]
-pub struct FlushError {
-    pub dir: PathBuf,
-    pub source: io::Error,
 }
 
 /// Why a deleted log's files are still there.
@@ -83,6 +76,9 @@ impl Log {
         let active = partition_metadata::store(files.dir(), topic_id)
             .and_then(|()| ActiveSegment::create(&files, 0, now_ms))
             .map_err(|source| OpenError::from_io(files.dir(), source))?;
+        if config.survives_power_cut() {
+            sync_new(&files).map_err(|source| OpenError::from_io(files.dir(), source))?;
+        }
         let log = Log::dormant(files, topic_partition, config, 0, now_ms);
         let writer = log.install(Recovered::empty(active), 0);
         *log.writer.lock() = Writer::Ready(writer);
@@ -106,25 +102,6 @@ impl Log {
         }
     }
 
-    /// Waits until everything appended before this call is on the disk. The next start believes it without a look.
-    pub fn flush(&self) -> Result<(), FlushError> {
-        let failed = |source| FlushError { dir: self.dir().to_owned(), source };
-        if self.segments.read().state != State::Ready {
-            return Ok(());
-        }
-        let _one_at_a_time = self.flushing.lock();
-        let unsynced = match self.with_writer(LogWriter::unsynced) {
-            Ok(unsynced) => unsynced.map_err(failed)?,
-            Err(WakeError::Stopped(_)) => None,
-            Err(WakeError::Io { source, .. }) => return Err(failed(source)),
-        };
-        let Some(unsynced) = unsynced else { return Ok(()) };
-        unsynced.sync().map_err(failed)?;
-        // A log that was stopped meanwhile has no use for a recovery point.
-        let _ = self.with_writer(|writer| writer.flushed(&unsynced));
-        Ok(())
-    }
-
     /// Forgets producers that have written nothing for `expiration_ms` (`producer.id.expiration.ms`).
     pub fn expire_producers(&self, now_ms: i64, expiration_ms: i64) {
         if let Writer::Ready(writer) = &mut *self.writer.lock() {
@@ -146,7 +123,7 @@ impl Log {
     pub fn close(&self) -> Result<CloseOutcome, FlushError> {
         let mut writer = self.writer.lock();
         if let Writer::Ready(ready) = &mut *writer {
-            ready.finish().map_err(|source| FlushError { dir: self.dir().to_owned(), source })?;
+            ready.finish().map_err(|source| self.flush_error(source))?;
         }
         self.stop(&mut writer, LogStopped::Closed);
         Ok(CloseOutcome { end_offset: self.end_offset(), still_mapped: self.files.is_mapped() })
@@ -158,7 +135,7 @@ impl Log {
         self.files.delete().map_err(|source| DeleteError { dir: self.dir().to_owned(), source })
     }
 
-    fn stop(&self, writer: &mut Writer, reason: LogStopped) {
+    pub(super) fn stop(&self, writer: &mut Writer, reason: LogStopped) {
         self.segments.write().state = State::Stopped(reason);
         if let Writer::Ready(ready) = std::mem::replace(writer, Writer::Stopped(reason)) {
             ready.seal();
@@ -180,6 +157,7 @@ impl Log {
             leader_epochs: RwLock::default(),
             writer: Mutex::new(Writer::Dormant { end_offset: log_start_offset }),
             flushing: Mutex::default(),
+            synced_offset: Watermark::new(log_start_offset as u64),
             opened_ms,
         }
     }
@@ -201,8 +179,14 @@ impl Log {
     }
 
     fn recover(&self, listing: &Listing, recovery_point: i64) -> io::Result<RecoveryOutcome> {
-        let index_interval_bytes = self.config().index_interval_bytes;
-        let known = Known { recovery_point, clean: false, index_interval_bytes, now_ms: self.opened_ms };
+        let config = self.config();
+        let known = Known {
+            recovery_point,
+            clean: false,
+            index_interval_bytes: config.index_interval_bytes,
+            now_ms: self.opened_ms,
+            durability: config.durability(),
+        };
         let recovered = recovery::recover(&self.files, listing, known)?;
         let outcome = recovered.outcome.clone();
         let writer = self.install(recovered, recovery_point);
@@ -218,12 +202,16 @@ impl Log {
         let mut segments = self.segments.write();
         segments.log_start_offset = segments.log_start_offset.max(first_base(listing)).min(end_offset);
         segments.list = list;
+        self.synced_offset.publish(end_offset as u64);
         *self.writer.lock() = Writer::Dormant { end_offset };
         Ok(RecoveryOutcome::untouched(end_offset))
     }
 
     pub(super) fn install(&self, recovered: Recovered, recovery_point: i64) -> Box<LogWriter> {
         let Recovered { sealed, active, producers, leader_epochs, .. } = recovered;
+        let recovery_point = recovery_point.min(active.segment().next_offset());
+        let unflushed =
+            sealed.iter().filter(|segment| segment.next_offset() > recovery_point).cloned().collect();
         let mut list = sealed;
         list.push(Arc::clone(active.segment()));
         let mut segments = self.segments.write();
@@ -233,9 +221,16 @@ impl Log {
         segments.list = list;
         segments.state = State::Ready;
         *self.leader_epochs.write() = leader_epochs;
-        let recovery_point = recovery_point.min(active.segment().next_offset());
-        Box::new(LogWriter::new(Arc::clone(&self.files), active, producers, recovery_point))
+        self.synced_offset.publish(recovery_point as u64);
+        Box::new(LogWriter::new(Arc::clone(&self.files), active, producers, recovery_point, unflushed))
     }
+}
+
+/// The names of a new partition's files, and its own, must be on the disk before metadata tells of it.
+fn sync_new(files: &PartitionFiles) -> io::Result<()> {
+    partition_metadata::sync(files.dir())?;
+    disk::sync_dir(files.dir())?;
+    files.dir().parent().map_or(Ok(()), disk::sync_dir)
 }
 
 fn first_base(listing: &Listing) -> i64 {

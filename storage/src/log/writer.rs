@@ -2,9 +2,10 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
+use super::flush::{UnflushedLog, UnsyncedLog};
 use crate::{
-    active_segment::{ActiveSegment, Unsynced},
-    disk::{self, DiskFile},
+    active_segment::ActiveSegment,
+    disk,
     partition_files::{FileKind, Lease, PartitionFiles},
     producer_snapshot,
     producer_state::ProducerStates,
@@ -16,21 +17,17 @@ pub(super) struct LogWriter {
     pub(super) active: ActiveSegment,
     pub(super) producers: ProducerStates,
     recovery_point: i64,
-    /// Rolled since the last flush.
+    /// Rolled since the last flush; of the first ones the records are on the disk, but not the rest.
     unflushed: Vec<Arc<Segment>>,
+    synced_segments: usize,
+    /// Records below are on the disk.
+    synced_offset: i64,
+    /// Whether the names of all segments are on the disk.
+    names_synced: bool,
     /// The offset of the producers' snapshot that the last flush wrote.
     flushed_snapshot: Option<i64>,
     /// The offset of the snapshot that was written last.
     stored_snapshot: Option<i64>,
-}
-
-/// What a flush brings to the disk, and how far the log is then safe.
-pub(super) struct UnsyncedLog {
-    end_offset: i64,
-    rolled: Vec<(Arc<Segment>, Lease)>,
-    active: Unsynced,
-    producers: Option<PathBuf>,
-    files: Arc<PartitionFiles>,
 }
 
 impl LogWriter {
@@ -39,13 +36,17 @@ impl LogWriter {
         active: ActiveSegment,
         producers: ProducerStates,
         recovery_point: i64,
+        unflushed: Vec<Arc<Segment>>,
     ) -> LogWriter {
         LogWriter {
             files,
             active,
             producers,
             recovery_point,
-            unflushed: Vec::new(),
+            unflushed,
+            synced_segments: 0,
+            synced_offset: recovery_point,
+            names_synced: false,
             flushed_snapshot: None,
             stored_snapshot: None,
         }
@@ -63,6 +64,7 @@ impl LogWriter {
     pub(super) fn roll(&mut self, now_ms: i64) -> io::Result<&Arc<Segment>> {
         self.finish()?;
         let next = ActiveSegment::create(&self.files, self.end_offset(), now_ms)?;
+        self.names_synced = false;
         self.unflushed.push(std::mem::replace(&mut self.active, next).seal());
         Ok(self.active.segment())
     }
@@ -78,23 +80,49 @@ impl LogWriter {
         self.active.seal();
     }
 
-    /// `None` when the last flush has left nothing to do.
+    /// `None` when everything is on the disk.
     pub(super) fn unsynced(&mut self) -> io::Result<Option<UnsyncedLog>> {
+        Ok((self.synced_offset < self.end_offset()).then(|| self.records()))
+    }
+
+    /// `None` when the last flush has left nothing to do.
+    pub(super) fn unflushed(&mut self) -> io::Result<Option<UnflushedLog>> {
         if self.recovery_point == self.end_offset() {
             return Ok(None);
         }
-        let producers = self.store_producers()?;
-        let active = self.active.write_indexes()?;
-        let rolled = self.unflushed.iter().map(|segment| (Arc::clone(segment), segment.lease())).collect();
-        let files = Arc::clone(&self.files);
-        Ok(Some(UnsyncedLog { end_offset: self.end_offset(), rolled, active, producers, files }))
+        Ok(Some(UnflushedLog {
+            producers: self.store_producers()?,
+            indexes: self.active.write_indexes()?,
+            records: self.records(),
+            rolled: leased(&self.unflushed),
+            files: Arc::clone(&self.files),
+        }))
     }
 
-    pub(super) fn flushed(&mut self, synced: &UnsyncedLog) {
-        self.recovery_point = self.recovery_point.max(synced.end_offset);
-        self.unflushed.drain(..synced.rolled.len());
+    fn records(&self) -> UnsyncedLog {
+        UnsyncedLog {
+            end_offset: self.end_offset(),
+            rolled: leased(&self.unflushed[self.synced_segments..]),
+            active: self.active.unsynced(),
+            named_in: (!self.names_synced).then(|| self.files.dir().to_owned()),
+        }
+    }
 
-        if let Some(replaced) = self.flushed_snapshot.replace(synced.end_offset)
+    pub(super) fn synced(&mut self, synced: &UnsyncedLog) {
+        self.synced_offset = self.synced_offset.max(synced.end_offset);
+        self.synced_segments += synced.rolled.len();
+        self.active.synced(&synced.active);
+        // A segment that began meanwhile has a name that is not.
+        self.names_synced |= self.synced_segments == self.unflushed.len();
+    }
+
+    /// To be called after [`LogWriter::synced`].
+    pub(super) fn flushed(&mut self, flushed: &UnflushedLog) {
+        let end_offset = flushed.records.end_offset;
+        self.recovery_point = self.recovery_point.max(end_offset);
+        self.unflushed.drain(..flushed.rolled.len());
+        self.synced_segments -= flushed.rolled.len();
+        if let Some(replaced) = self.flushed_snapshot.replace(end_offset)
             && !self.files.path(replaced, FileKind::Log).exists()
         {
             // What stays is removed at the next start.
@@ -117,15 +145,6 @@ impl LogWriter {
     }
 }
 
-impl UnsyncedLog {
-    pub(super) fn sync(&self) -> io::Result<()> {
-        for (segment, _lease) in &self.rolled {
-            segment.paths().iter().try_for_each(|path| DiskFile::open_to_write(path)?.sync_all())?;
-        }
-        self.active.sync()?;
-        if let Some(path) = &self.producers {
-            DiskFile::open_to_write(path)?.sync_all()?;
-        }
-        disk::sync_dir(self.files.dir())
-    }
+fn leased(segments: &[Arc<Segment>]) -> Vec<(Arc<Segment>, Lease)> {
+    segments.iter().map(|segment| (Arc::clone(segment), segment.lease())).collect()
 }

@@ -1,0 +1,72 @@
+//! `flush.ms`: which logs have records that may not lie in the page cache alone for much longer.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ottla_storage::{Log, TopicPartition};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+
+/// The logs that wait for their flush, each once. As long as there is none, nothing wakes.
+pub(crate) struct FlushSchedule {
+    clock: Clock,
+    waiting: Mutex<HashMap<TopicPartition, Waiting>>,
+    sooner: Notify,
+}
+
+struct Waiting {
+    due_ms: i64,
+    log: Arc<Log>,
+}
+
+impl FlushSchedule {
+    pub(crate) fn new(clock: Clock) -> FlushSchedule {
+        FlushSchedule { clock, waiting: Mutex::default(), sooner: Notify::new() }
+    }
+
+    /// Has the log flushed in `ms`, unless it waits for an earlier flush already.
+    pub(crate) fn flush_within(&self, log: &Arc<Log>, ms: i64) {
+        let mut waiting = self.waiting.lock();
+        let is_same = |waiting: &Waiting| Arc::ptr_eq(&waiting.log, log);
+        if waiting.get(log.topic_partition()).is_some_and(is_same) {
+            return;
+        }
+        let due_ms = self.clock.monotonic_ms().saturating_add(ms);
+        waiting.insert(log.topic_partition().clone(), Waiting { due_ms, log: Arc::clone(log) });
+        self.sooner.notify_one();
+    }
+
+    /// Flushes what is due, for as long as the broker runs.
+    pub(crate) async fn run(self: Arc<FlushSchedule>) {
+        loop {
+            let next_ms = self.waiting.lock().values().map(|waiting| waiting.due_ms).min();
+            let Some(next_ms) = next_ms else {
+                self.sooner.notified().await;
+                continue;
+            };
+            tokio::select! {
+                () = self.clock.sleep_until(next_ms) => {}
+                () = self.sooner.notified() => continue,
+            }
+            let due = self.take_due();
+            // A flush waits for the disk, which would hold up the connections of this thread.
+            if let Err(error) = tokio::task::spawn_blocking(move || due.iter().for_each(sync)).await {
+                tracing::error!("a flush failed: {error}");
+            }
+        }
+    }
+
+    fn take_due(&self) -> Vec<Arc<Log>> {
+        let now_ms = self.clock.monotonic_ms();
+        let due = self.waiting.lock().extract_if(|_, waiting| waiting.due_ms <= now_ms).collect::<Vec<_>>();
+        due.into_iter().map(|(_, waiting)| waiting.log).collect()
+    }
+}
+
+fn sync(log: &Arc<Log>) {
+    if let Err(error) = log.sync() {
+        tracing::error!("{error}");
+    }
+}
