@@ -7,7 +7,7 @@ use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ottla_protocol::Compression;
 use ottla_protocol::batch::BatchBuilder;
-use ottla_storage::{AppendContext, AppendOrigin, Log, LogConfig, TopicPartition};
+use ottla_storage::{AppendContext, AppendOrigin, Isolation, Log, LogConfig, TopicPartition};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -19,7 +19,7 @@ const APPENDS_MAX: u64 = 2_000;
 const FETCH_BYTES: usize = 1 << 20;
 
 const BY_A_PRODUCER: AppendContext =
-    AppendContext { leader_epoch: 0, now_ms: NOW_MS, origin: AppendOrigin::Client };
+    AppendContext { leader_epoch: 0, now_ms: NOW_MS, origin: AppendOrigin::Client, verification: None };
 
 struct Fixture {
     log: Log,
@@ -99,7 +99,7 @@ fn read(criterion: &mut Criterion) {
         bencher.iter(|| {
             // An odd stride, so that reads begin in the middle of batches and all over the index.
             offset = (offset + 7_919) % end_offset;
-            fixture.log.read(black_box(offset), FETCH_BYTES, true)
+            fixture.log.read(black_box(offset), FETCH_BYTES, true, Isolation::ReadUncommitted)
         });
     });
     group.finish();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use ottla_storage::Isolation;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -16,9 +17,18 @@ pub(crate) struct Waiters {
 
 /// A fetch that waits for `min_bytes`.
 struct ParkedFetch {
+    isolation: Isolation,
     /// How much has still to be appended, to any of its partitions.
     missing_bytes: AtomicI64,
     woken: Notify,
+}
+
+/// Who can read what was appended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SeenBy {
+    Everybody,
+    /// Something in front of it is not decided yet.
+    ReadUncommitted,
 }
 
 /// A fetch's place among the waiters of its partitions; leaves them when dropped.
@@ -28,11 +38,24 @@ pub(crate) struct FetchWait<'a> {
 }
 
 impl Waiters {
-    /// Counts an append towards every parked fetch, and wakes those that now have enough.
-    pub(crate) fn appended(&self, bytes: usize) {
+    /// Counts an append towards every parked fetch that can see it, and wakes those that now have enough.
+    pub(crate) fn appended(&self, bytes: usize, seen_by: SeenBy) {
         let bytes = to_i64(bytes);
         for parked in self.parked.lock().iter() {
+            if parked.isolation == Isolation::ReadCommitted && seen_by == SeenBy::ReadUncommitted {
+                continue;
+            }
             if parked.missing_bytes.fetch_sub(bytes, Ordering::Relaxed) <= bytes {
+                parked.woken.notify_one();
+            }
+        }
+    }
+
+    /// Wakes the parked fetches that were kept from what a transaction had appended. How much that is, they see when
+    /// they look.
+    pub(crate) fn decided(&self) {
+        for parked in self.parked.lock().iter() {
+            if parked.isolation == Isolation::ReadCommitted {
                 parked.woken.notify_one();
             }
         }
@@ -50,9 +73,13 @@ impl<'a> FetchWait<'a> {
     /// Parks a fetch until `min_bytes` more have been appended to `partitions`.
     ///
     /// What was appended before this call does not count: look at the partitions again after it, then wait.
-    pub(crate) fn park(partitions: &'a [Arc<Partition>], min_bytes: usize) -> FetchWait<'a> {
-        let parked =
-            Arc::new(ParkedFetch { missing_bytes: AtomicI64::new(to_i64(min_bytes)), woken: Notify::new() });
+    pub(crate) fn park(
+        partitions: &'a [Arc<Partition>],
+        min_bytes: usize,
+        isolation: Isolation,
+    ) -> FetchWait<'a> {
+        let missing_bytes = AtomicI64::new(to_i64(min_bytes));
+        let parked = Arc::new(ParkedFetch { isolation, missing_bytes, woken: Notify::new() });
         for partition in partitions {
             partition.waiters.parked.lock().push(parked.clone());
         }

@@ -5,13 +5,17 @@ use std::sync::Arc;
 use ottla_protocol::ErrorCode;
 use ottla_protocol::batch::BatchError;
 use ottla_storage::{
-    AppendContext, AppendError, AppendOrigin, AppendOutcome, FlushDue, FlushError, Log, LogStopped,
-    ReadError, ReadOutcome, RecordRefused, SequenceError,
+    AppendContext, AppendError, AppendOrigin, AppendOutcome, FlushDue, FlushError, Isolation, Log,
+    LogStopped, MarkerError, ReadError, ReadOutcome, RecordRefused, SequenceError, TransactionMarker,
+    VerificationGuard,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
-use crate::fetch_wait::Waiters;
+use crate::fetch_wait::{SeenBy, Waiters};
 use crate::flush_schedule::FlushSchedule;
+
+/// Of a control batch with one marker.
+const MARKER_BYTES: usize = 78;
 
 /// One partition of a topic.
 pub(crate) struct Partition {
@@ -50,19 +54,23 @@ impl Partition {
         origin: AppendOrigin,
         now_ms: i64,
     ) -> Result<AppendOutcome, AppendError> {
-        let context = AppendContext { leader_epoch: self.leader_epoch, now_ms, origin };
+        self.append_verified(records, origin, None, now_ms)
+    }
+
+    /// Appends a batch that may begin a transaction here, which its coordinator knows to be open (KIP-890).
+    pub(crate) fn append_verified(
+        &self,
+        records: &[u8],
+        origin: AppendOrigin,
+        verification: Option<VerificationGuard>,
+        now_ms: i64,
+    ) -> Result<AppendOutcome, AppendError> {
+        let context = AppendContext { leader_epoch: self.leader_epoch, now_ms, origin, verification };
         let outcome = self.log.append(records, &context)?;
         if !outcome.duplicate {
-            self.waiters.appended(records.len());
+            self.waiters.appended(records.len(), seen_by(&outcome));
         }
-        match outcome.flush {
-            FlushDue::After { ms } => self.flush_schedule.flush_within(&self.log, ms),
-            // What a coordinator writes next relies on it.
-            FlushDue::BeforeAcknowledgement if origin == AppendOrigin::Coordinator => {
-                self.log.sync().map_err(|FlushError { dir, source }| AppendError::Io { dir, source })?;
-            }
-            FlushDue::BeforeAcknowledgement | FlushDue::Whenever => {}
-        }
+        self.see_to_disk(outcome.flush, origin)?;
         Ok(outcome)
     }
 
@@ -84,24 +92,58 @@ impl Partition {
         Err(ErrorCode::KafkaStorageError)
     }
 
+    #[expect(dead_code, reason = "the transaction coordinator will call it")]
+    /// Ends a transaction, then wakes the fetches that waited for it.
+    pub(crate) fn append_marker(
+        &self,
+        marker: &TransactionMarker,
+        now_ms: i64,
+    ) -> Result<AppendOutcome, MarkerError> {
+        let origin = AppendOrigin::Coordinator;
+        let context = AppendContext { leader_epoch: self.leader_epoch, now_ms, origin, verification: None };
+        let outcome = self.log.append_marker(marker, &context)?;
+        self.waiters.appended(MARKER_BYTES, SeenBy::ReadUncommitted);
+        self.waiters.decided();
+        self.see_to_disk(outcome.flush, origin)?;
+        Ok(outcome)
+    }
+
+    fn see_to_disk(&self, due: FlushDue, origin: AppendOrigin) -> Result<(), AppendError> {
+        match due {
+            FlushDue::After { ms } => self.flush_schedule.flush_within(&self.log, ms),
+            // What a coordinator writes next relies on it.
+            FlushDue::BeforeAcknowledgement if origin == AppendOrigin::Coordinator => {
+                self.log.sync().map_err(|FlushError { dir, source }| AppendError::Io { dir, source })?;
+            }
+            FlushDue::BeforeAcknowledgement | FlushDue::Whenever => {}
+        }
+        Ok(())
+    }
+
     /// Whole batches from the one that holds `offset` on, at most `max_bytes` of them. `at_least_one` lets the first
-    /// one be larger. Nothing at the end of the log.
+    /// one be larger. Nothing at the end of what `isolation` lets see.
     pub(crate) fn read(
         &self,
         offset: i64,
         max_bytes: usize,
         at_least_one: bool,
+        isolation: Isolation,
     ) -> Result<ReadOutcome, ErrorCode> {
-        self.log.read(offset, max_bytes, at_least_one).map_err(|error| read_error_code(&error))
+        self.log.read(offset, max_bytes, at_least_one, isolation).map_err(|error| read_error_code(&error))
     }
 
     pub(crate) fn start_offset(&self) -> i64 {
         self.log.start_offset()
     }
 
-    /// The log end: with one replica the high watermark, and without transactions the last stable offset too.
+    /// The log end: with one replica the high watermark.
     pub(crate) fn end_offset(&self) -> i64 {
         self.log.end_offset()
+    }
+
+    /// The end of what `isolation` lets see.
+    pub(crate) fn end_offset_for(&self, isolation: Isolation) -> Result<i64, ErrorCode> {
+        self.log.end_offset_for(isolation).map_err(|error| read_error_code(&error))
     }
 
     /// Ends the log, and tells the fetches that wait for it.
@@ -123,6 +165,19 @@ impl Partition {
     }
 }
 
+/// What a request's `isolation_level` says; 1 is `read_committed`.
+pub(crate) fn isolation_of(level: i8) -> Isolation {
+    if level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted }
+}
+
+fn seen_by(appended: &AppendOutcome) -> SeenBy {
+    if appended.last_stable_offset > appended.last_offset {
+        SeenBy::Everybody
+    } else {
+        SeenBy::ReadUncommitted
+    }
+}
+
 /// What Kafka answers to a refused append. Never UNKNOWN_SERVER_ERROR: Java producers then write twice (KAFKA-14034).
 pub(crate) fn append_error_code(error: &AppendError) -> ErrorCode {
     match error {
@@ -131,19 +186,37 @@ pub(crate) fn append_error_code(error: &AppendError) -> ErrorCode {
             ErrorCode::CorruptMessage
         }
         AppendError::Batch(BatchError::UnsupportedMagic { magic }) if *magic > 2 => ErrorCode::CorruptMessage,
-        AppendError::InvalidRecord(RecordRefused::Transactional) => {
+        AppendError::InvalidRecord(RecordRefused::NoProducerId) => {
             ErrorCode::TransactionalIdAuthorizationFailed
         }
         AppendError::Batch(_) | AppendError::InvalidRecord(_) => ErrorCode::InvalidRecord,
-        AppendError::Sequence(SequenceError::OutOfOrderSequence { .. }) => {
-            ErrorCode::OutOfOrderSequenceNumber
-        }
-        AppendError::Sequence(SequenceError::InvalidProducerEpoch { .. }) => ErrorCode::InvalidProducerEpoch,
+        AppendError::Sequence(error) => sequence_error_code(error),
         AppendError::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
         AppendError::RecordListTooLarge { .. } => ErrorCode::RecordListTooLarge,
         AppendError::InvalidTimestamp { .. } => ErrorCode::InvalidTimestamp,
         AppendError::DiskFull { .. } | AppendError::Io { .. } => ErrorCode::KafkaStorageError,
         AppendError::Stopped(stopped) => stopped_code(*stopped),
+    }
+}
+
+#[expect(dead_code, reason = "the transaction coordinator will call it")]
+/// What Kafka answers to a refused transaction marker.
+pub(crate) fn marker_error_code(error: &MarkerError) -> ErrorCode {
+    match error {
+        MarkerError::CoordinatorFenced { .. } => ErrorCode::TransactionCoordinatorFenced,
+        MarkerError::Producer(error) => sequence_error_code(error),
+        MarkerError::Append(error) => append_error_code(error),
+        MarkerError::Build(_) => ErrorCode::InvalidRecord,
+    }
+}
+
+fn sequence_error_code(error: &SequenceError) -> ErrorCode {
+    match error {
+        SequenceError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+        SequenceError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+        SequenceError::NoOpenTransaction { .. } | SequenceError::OutsideTransaction { .. } => {
+            ErrorCode::InvalidTxnState
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
     publish::SegmentEnd,
     segment::Segment,
     segment_indexes::SegmentIndexes,
+    transaction_index::TransactionIndex,
 };
 
 /// A topic with a few records takes no more than this on the disk.
@@ -66,7 +67,8 @@ impl ActiveSegment {
     ) -> io::Result<ActiveSegment> {
         DiskFile::create_new(&files.path(base_offset, FileKind::Log))?;
         let end = SegmentEnd { position: 0, relative_offset: 0 };
-        let segment = Segment::active(Arc::clone(files), base_offset, end, SegmentIndexes::new());
+        let aborted = TransactionIndex::default();
+        let segment = Segment::active(Arc::clone(files), base_offset, end, SegmentIndexes::new(), aborted);
         Ok(ActiveSegment::resume(files, Arc::new(segment), None, now_ms))
     }
 
@@ -159,15 +161,16 @@ impl ActiveSegment {
         if let Some(mut indexes) = self.segment.indexes_mut() {
             files.extend(indexes.write(&self.files, self.segment.base_offset())?);
         }
+        files.extend(self.segment.write_aborted()?);
         Ok(files)
     }
 
     /// Writes the indexes with their last entries. May be repeated.
     pub(crate) fn finish_indexes(&mut self) -> io::Result<()> {
-        match self.segment.indexes_mut() {
-            Some(mut indexes) => indexes.finish(&self.files, self.segment.base_offset()).map(|_| ()),
-            None => Ok(()),
+        if let Some(mut indexes) = self.segment.indexes_mut() {
+            indexes.finish(&self.files, self.segment.base_offset())?;
         }
+        self.segment.write_aborted().map(drop)
     }
 
     /// To be called after [`ActiveSegment::finish_indexes`]. Gives back the space behind the last batch once nobody

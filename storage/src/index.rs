@@ -9,6 +9,9 @@ use ottla_protocol::batch::BatchHeader;
 
 use crate::disk::DiskFile;
 
+/// Of the entries of all kinds of index; aborted transactions take it.
+const LARGEST_ENTRY_BYTES: usize = 34;
+
 /// From an offset to a file position. The offset is the *last* one of the batch that starts at the position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct OffsetEntry {
@@ -77,19 +80,17 @@ pub(crate) trait Entries<E: Entry> {
 
     /// The last entry for which `before` holds; it must hold for all entries up to some slot and for none behind it.
     fn last_where(&self, before: impl Fn(&E) -> bool) -> io::Result<Option<E>> {
+        self.partition_point(before)?.checked_sub(1).map(|slot| self.get(slot)).transpose()
+    }
+
+    /// How many entries at the front fulfil `before`; it must hold for all up to some slot and for none behind it.
+    fn partition_point(&self, before: impl Fn(&E) -> bool) -> io::Result<usize> {
         let (mut low, mut high) = (0, self.count());
-        let mut found = None;
         while low < high {
             let middle = low + (high - low) / 2;
-            let entry = self.get(middle)?;
-            if before(&entry) {
-                found = Some(entry);
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+            if before(&self.get(middle)?) { low = middle + 1 } else { high = middle }
         }
-        Ok(found)
+        Ok(low)
     }
 
     fn last(&self) -> io::Result<Option<E>> {
@@ -176,7 +177,7 @@ impl<E: Entry> Entries<E> for IndexOnDisk<E> {
     }
 
     fn get(&self, slot: usize) -> io::Result<E> {
-        let mut entry = [0; 16];
+        let mut entry = [0; LARGEST_ENTRY_BYTES];
         let entry = &mut entry[..E::SIZE_BYTES];
         let Some(file) = &self.file else { return Err(io::ErrorKind::UnexpectedEof.into()) };
         file.read_exact_at((slot * E::SIZE_BYTES) as u64, entry)?;

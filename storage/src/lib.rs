@@ -24,15 +24,18 @@ mod recovery;
 mod segment;
 mod segment_indexes;
 mod text_lines;
+mod transaction_index;
 
 pub use config::{Durability, LogConfig};
 pub use data_dir::{BootstrapError, CloseError, DataDir, DataDirError, Metadata, MetadataError, Topic};
 pub use leader_epochs::EpochEnd;
 pub use log::{
-    AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, DeleteError, FlushDue, FlushError,
-    Log, LogStart, LogStopped, OpenError, ReadError, ReadOutcome, RecordRefused, TopicPartition,
+    ActiveProducer, AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, DeleteError,
+    FlushDue, FlushError, Isolation, Log, LogStart, LogStopped, MarkerError, OpenError, ReadError,
+    ReadOutcome, RecordRefused, TopicPartition, TransactionMarker, TransactionOutcome,
 };
 pub use partition_files::Deletion;
-pub use producer_state::SequenceError;
+pub use producer_state::{SequenceError, VerificationGuard, VerificationRequest};
 pub use recovery::{RecoveryOutcome, TailFault, Truncation};
 pub use segment::{OffsetAndTimestamp, SegmentError};
+pub use transaction_index::AbortedTransaction;

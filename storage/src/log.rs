@@ -4,6 +4,8 @@ mod append;
 mod flush;
 mod lifecycle;
 mod lookup;
+mod marker;
+mod producers;
 mod read;
 mod validate;
 mod writer;
@@ -17,8 +19,10 @@ use std::{
 pub use append::{AppendContext, AppendError, AppendOrigin, AppendOutcome, FlushDue};
 pub use flush::FlushError;
 pub use lifecycle::{CloseOutcome, DeleteError, LogStart, OpenError};
+pub use marker::{MarkerError, TransactionMarker, TransactionOutcome};
 use parking_lot::{Mutex, RwLock};
-pub use read::{ReadError, ReadOutcome};
+pub use producers::ActiveProducer;
+pub use read::{Isolation, ReadError, ReadOutcome};
 use thiserror::Error;
 pub use validate::RecordRefused;
 use writer::LogWriter;
@@ -27,7 +31,7 @@ use crate::{
     config::LogConfig,
     leader_epochs::LeaderEpochs,
     partition_files::PartitionFiles,
-    publish::Watermark,
+    publish::{FirstUndecided, Watermark},
     recovery::{self, Known, Listing},
     segment::Segment,
 };
@@ -54,6 +58,7 @@ pub struct Log {
     config: RwLock<Arc<LogConfig>>,
     segments: RwLock<Segments>,
     leader_epochs: RwLock<LeaderEpochs>,
+    first_undecided: FirstUndecided,
     writer: Mutex<Writer>,
     /// Held while a flush waits for the disk; appends go on.
     flushing: Mutex<()>,

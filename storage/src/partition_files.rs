@@ -29,18 +29,26 @@ pub(crate) enum FileKind {
     Log,
     OffsetIndex,
     TimeIndex,
+    /// Aborted transactions.
+    TransactionIndex,
     ProducerSnapshot,
 }
 
 impl FileKind {
-    const ALL: [FileKind; 4] =
-        [FileKind::Log, FileKind::OffsetIndex, FileKind::TimeIndex, FileKind::ProducerSnapshot];
+    const ALL: [FileKind; 5] = [
+        FileKind::Log,
+        FileKind::OffsetIndex,
+        FileKind::TimeIndex,
+        FileKind::TransactionIndex,
+        FileKind::ProducerSnapshot,
+    ];
 
     fn extension(self) -> &'static str {
         match self {
             FileKind::Log => "log",
             FileKind::OffsetIndex => "index",
             FileKind::TimeIndex => "timeindex",
+            FileKind::TransactionIndex => "txnindex",
             FileKind::ProducerSnapshot => "snapshot",
         }
     }

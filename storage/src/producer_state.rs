@@ -1,40 +1,34 @@
 //! What a partition remembers of its idempotent and transactional producers (KIP-98), to recognise a batch that was
-//! sent twice and to refuse one that leaves a gap. Pure: headers in, verdicts out.
+//! sent twice, to refuse one that leaves a gap, and to know which transactions are open. Pure: headers in, verdicts
+//! out.
 
-use std::collections::{BTreeMap, VecDeque};
+mod producer;
+mod verification;
+
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use ottla_protocol::{
-    NO_PRODUCER_EPOCH,
     batch::{BatchHeader, RecordBatch},
-    records::control::EndTransactionMarker,
+    records::control::{ControlRecordType, EndTransactionMarker},
 };
+pub(crate) use producer::{CachedBatch, Producer};
 use thiserror::Error;
+pub(crate) use verification::Verifications;
+pub use verification::{VerificationGuard, VerificationRequest};
 
-/// A client has at most five unanswered batches in flight, so five are enough to recognise every retry.
-const CACHED_BATCHES: usize = 5;
+use crate::{
+    log::{AppendOrigin, MarkerError, TransactionMarker},
+    transaction_index::AbortedEntry,
+};
+
+/// From this version of `transaction.version` on each marker raises its producer's epoch (KIP-890).
+const EPOCH_BUMP_VERSION: i16 = 2;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct ProducerStates {
     producers: BTreeMap<i64, Producer>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Producer {
-    pub(crate) epoch: i16,
-    /// The last batches of this epoch, oldest first.
-    pub(crate) batches: VecDeque<CachedBatch>,
-    pub(crate) last_timestamp: i64,
-    /// −1 before the first transaction marker.
-    pub(crate) coordinator_epoch: i32,
-    pub(crate) current_txn_first_offset: Option<i64>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct CachedBatch {
-    pub(crate) last_sequence: i32,
-    pub(crate) last_offset: i64,
-    pub(crate) offset_delta: i32,
-    pub(crate) timestamp: i64,
+    /// The producers with an open transaction, by its first offset.
+    open_transactions: BTreeMap<i64, i64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,50 +46,133 @@ pub enum SequenceError {
     OutOfOrderSequence { producer_id: i64, received: i32, expected: i32 },
     #[error("producer {producer_id} wrote with epoch {received}, but epoch {current} has written since")]
     InvalidProducerEpoch { producer_id: i64, received: i16, current: i16 },
+    #[error(
+        "producer {producer_id} sent a transactional batch, but its transaction is not open, or was ended meanwhile"
+    )]
+    NoOpenTransaction { producer_id: i64 },
+    #[error(
+        "producer {producer_id} sent a batch outside its transaction, which began at offset {first_offset} and is open"
+    )]
+    OutsideTransaction { producer_id: i64, first_offset: i64 },
 }
 
 impl ProducerStates {
-    /// Whether a client's batch may be appended.
-    pub(crate) fn check(&self, batch: &BatchHeader) -> Result<Verdict, SequenceError> {
-        match self.producers.get(&batch.producer_id) {
-            Some(producer) if batch.has_producer_id() => producer.check(batch),
-            // An unknown producer may start anywhere: retention may have taken what it wrote before.
+    /// Whether a batch may be appended, in Kafka's order of questions. `guard` is what came with it.
+    pub(crate) fn check(
+        &self,
+        batch: &BatchHeader,
+        origin: AppendOrigin,
+        verifications: &Verifications,
+        guard: Option<VerificationGuard>,
+    ) -> Result<Verdict, SequenceError> {
+        if !batch.has_producer_id() {
+            return Ok(Verdict::New);
+        }
+        let unknown = Producer::unknown();
+        let producer = self.producers.get(&batch.producer_id).unwrap_or(&unknown);
+        let from_client = origin == AppendOrigin::Client;
+        if from_client && let Some(duplicate) = producer.duplicate_of(batch) {
+            return Ok(Verdict::Duplicate(duplicate));
+        }
+        producer.check_epoch(batch)?;
+        let verification = verifications.get(batch.producer_id);
+        if batch.is_transactional()
+            && !producer.is_in_transaction(batch.producer_epoch)
+            && (guard.is_none() || guard != verification.map(|started| started.guard))
+        {
+            return Err(SequenceError::NoOpenTransaction { producer_id: batch.producer_id });
+        }
+        if from_client {
+            producer.check_sequence(batch, verification)?;
+        }
+        match producer.current_txn_first_offset {
+            Some(first_offset) if !batch.is_transactional() => {
+                Err(SequenceError::OutsideTransaction { producer_id: batch.producer_id, first_offset })
+            }
             _ => Ok(Verdict::New),
         }
     }
 
-    /// Takes a batch into account, with the header that it has in the log.
-    pub(crate) fn apply(&mut self, header: &BatchHeader, batch: &RecordBatch<'_>) {
+    /// Whether a marker may be appended. One that comes again is, when its first copy has ended the transaction.
+    pub(crate) fn check_marker(&self, marker: &TransactionMarker) -> Result<(), MarkerError> {
+        let &TransactionMarker { producer_id, producer_epoch, coordinator_epoch, .. } = marker;
+        let Some(producer) = self.producers.get(&producer_id) else { return Ok(()) };
+        let too_old = match producer_epoch.cmp(&producer.epoch) {
+            Ordering::Less => true,
+            // A marker that belongs to an earlier transaction must not end this one (KAFKA-17754, KAFKA-19999). The
+            // last epoch cannot be raised.
+            Ordering::Equal => {
+                marker.transaction_version >= EPOCH_BUMP_VERSION
+                    && producer.current_txn_first_offset.is_some()
+                    && producer_epoch != i16::MAX
+            }
+            Ordering::Greater => false,
+        };
+        if too_old {
+            return Err(producer.old_epoch(producer_id, producer_epoch).into());
+        }
+        let (received, current) = (coordinator_epoch, producer.coordinator_epoch);
+        if received < current {
+            return Err(MarkerError::CoordinatorFenced { producer_id, received, current });
+        }
+        Ok(())
+    }
+
+    /// Whether a batch of this producer must come with a guard. A producer with an open transaction needs none.
+    pub(crate) fn needs_verification(&self, request: &VerificationRequest) -> Result<bool, SequenceError> {
+        let &VerificationRequest { producer_id, producer_epoch, .. } = request;
+        match self.producers.get(&producer_id) {
+            Some(producer) if producer_epoch < producer.epoch => {
+                Err(producer.old_epoch(producer_id, producer_epoch))
+            }
+            Some(producer) => Ok(!producer.is_in_transaction(producer_epoch)),
+            None => Ok(true),
+        }
+    }
+
+    /// Takes a batch into account, with the header that it has in the log. An abort marker gives the entry of the
+    /// transaction that it ends.
+    pub(crate) fn apply(&mut self, header: &BatchHeader, batch: &RecordBatch<'_>) -> Option<AbortedEntry> {
         if !header.has_producer_id() {
-            return;
+            return None;
         }
-        match marker_coordinator_epoch(batch) {
-            Some(coordinator_epoch) => self.end_transaction(header, coordinator_epoch),
-            None => self.update(header),
+        if !header.is_control() {
+            self.update(header);
+            return None;
         }
+        // Compaction may have emptied a control batch; then the whole transaction is gone.
+        let (control_type, marker) = transaction_marker(batch)?;
+        let (first_offset, last_stable_offset) = self.end_transaction(header, marker.coordinator_epoch)?;
+        (control_type == ControlRecordType::Abort).then_some(AbortedEntry {
+            producer_id: header.producer_id,
+            first_offset,
+            last_offset: header.base_offset,
+            last_stable_offset,
+        })
     }
 
     fn update(&mut self, batch: &BatchHeader) {
         let producer = self.producer(batch);
-        producer.batches.push_back(CachedBatch {
-            last_sequence: batch.last_sequence(),
-            last_offset: batch.last_offset(),
-            offset_delta: batch.last_offset_delta,
-            timestamp: batch.max_timestamp,
-        });
-        if producer.batches.len() > CACHED_BATCHES {
-            producer.batches.pop_front();
-        }
-        if batch.is_transactional() {
-            producer.current_txn_first_offset.get_or_insert(batch.base_offset);
+        producer.push(CachedBatch::of(batch));
+        if batch.is_transactional() && producer.current_txn_first_offset.is_none() {
+            producer.current_txn_first_offset = Some(batch.base_offset);
+            self.open_transactions.insert(batch.base_offset, batch.producer_id);
         }
     }
 
-    /// A marker ends the transaction, and may raise the epoch.
-    fn end_transaction(&mut self, marker: &BatchHeader, coordinator_epoch: i32) {
+    /// The first offset of the transaction that the marker ends, and the last stable offset that it leaves; `None` if
+    /// no transaction was open.
+    fn end_transaction(&mut self, marker: &BatchHeader, coordinator_epoch: i32) -> Option<(i64, i64)> {
         let producer = self.producer(marker);
         producer.coordinator_epoch = coordinator_epoch;
-        producer.current_txn_first_offset = None;
+        let first_offset = producer.current_txn_first_offset.take()?;
+        self.open_transactions.remove(&first_offset);
+        Some((first_offset, self.first_undecided_offset().unwrap_or(marker.next_offset())))
+    }
+
+    /// Where the oldest open transaction begins.
+    pub(crate) fn first_undecided_offset(&self) -> Option<i64> {
+        self.open_transactions.first_key_value().map(|(&first_offset, _)| first_offset)
     }
 
     /// Forgets producers that have been silent for longer than `producer.id.expiration.ms`.
@@ -111,6 +188,9 @@ impl ProducerStates {
     }
 
     pub(crate) fn insert(&mut self, producer_id: i64, producer: Producer) {
+        if let Some(first_offset) = producer.current_txn_first_offset {
+            self.open_transactions.insert(first_offset, producer_id);
+        }
         self.producers.insert(producer_id, producer);
     }
 
@@ -126,66 +206,14 @@ impl ProducerStates {
     }
 }
 
-impl Producer {
-    fn unknown() -> Producer {
-        Producer {
-            epoch: NO_PRODUCER_EPOCH,
-            batches: VecDeque::new(),
-            last_timestamp: 0,
-            coordinator_epoch: -1,
-            current_txn_first_offset: None,
-        }
-    }
-
-    fn check(&self, batch: &BatchHeader) -> Result<Verdict, SequenceError> {
-        let BatchHeader { producer_id, producer_epoch, base_sequence: received, .. } = *batch;
-        if producer_epoch < self.epoch {
-            let current = self.epoch;
-            return Err(SequenceError::InvalidProducerEpoch {
-                producer_id,
-                received: producer_epoch,
-                current,
-            });
-        }
-        if producer_epoch == self.epoch
-            && let Some(duplicate) = self.batches.iter().find(|cached| cached.is_repeated_by(batch))
-        {
-            return Ok(Verdict::Duplicate(*duplicate));
-        }
-        let expected = self.next_sequence(producer_epoch);
-        if received != expected {
-            return Err(SequenceError::OutOfOrderSequence { producer_id, received, expected });
-        }
-        Ok(Verdict::New)
-    }
-
-    /// A new epoch begins at zero, and so does one whose only trace is a transaction marker.
-    fn next_sequence(&self, epoch: i16) -> i32 {
-        match self.batches.back() {
-            Some(last) if epoch == self.epoch => last.last_sequence.checked_add(1).unwrap_or(0),
-            _ => 0,
-        }
-    }
-}
-
 /// `None` for a batch that is no transaction marker.
-fn marker_coordinator_epoch(batch: &RecordBatch<'_>) -> Option<i32> {
-    if !batch.header().is_control() {
-        return None;
-    }
+fn transaction_marker(batch: &RecordBatch<'_>) -> Option<(ControlRecordType, EndTransactionMarker)> {
     let records = batch.records(batch.size_bytes()).ok()?;
-    let marker = records.iter().next()?.ok()?;
-    EndTransactionMarker::decode(marker.value?).ok().map(|marker| marker.coordinator_epoch)
-}
-
-impl CachedBatch {
-    pub(crate) fn base_offset(self) -> i64 {
-        self.last_offset - i64::from(self.offset_delta)
-    }
-
-    fn is_repeated_by(&self, batch: &BatchHeader) -> bool {
-        self.last_sequence == batch.last_sequence() && self.offset_delta == batch.last_offset_delta
-    }
+    let record = records.iter().next()?.ok()?;
+    let control_type = ControlRecordType::decode_key(record.key?).ok()?;
+    let is_marker = matches!(control_type, ControlRecordType::Abort | ControlRecordType::Commit);
+    let marker = EndTransactionMarker::decode(record.value?).ok()?;
+    is_marker.then_some((control_type, marker))
 }
 
 #[cfg(test)]
@@ -215,10 +243,14 @@ mod tests {
     fn states(batches: &[BatchHeader]) -> ProducerStates {
         let mut states = ProducerStates::default();
         for batch in batches {
-            assert_eq!(states.check(batch), Ok(Verdict::New));
+            assert_eq!(check(&states, batch), Ok(Verdict::New));
             states.update(batch);
         }
         states
+    }
+
+    fn check(states: &ProducerStates, batch: &BatchHeader) -> Result<Verdict, SequenceError> {
+        states.check(batch, AppendOrigin::Client, &Verifications::default(), None)
     }
 
     #[test]
@@ -226,43 +258,43 @@ mod tests {
         let sent: Vec<_> = (0..6).map(|i| batch(0, 10 * i, 10, 10 * i64::from(i))).collect();
         let states = states(&sent);
         for repeated in &sent[1..] {
-            let Ok(Verdict::Duplicate(found)) = states.check(repeated) else { panic!("{repeated:?}") };
+            let Ok(Verdict::Duplicate(found)) = check(&states, repeated) else { panic!("{repeated:?}") };
             assert_eq!(found.base_offset(), repeated.base_offset);
         }
         let error = SequenceError::OutOfOrderSequence { producer_id: ID, received: 0, expected: 60 };
-        assert_eq!(states.check(&sent[0]), Err(error));
+        assert_eq!(check(&states, &sent[0]), Err(error));
     }
 
     #[test]
     fn a_gap_is_refused() {
         let error = SequenceError::OutOfOrderSequence { producer_id: ID, received: 3, expected: 2 };
-        assert_eq!(states(&[batch(0, 0, 2, 0)]).check(&batch(0, 3, 1, 2)), Err(error));
+        assert_eq!(check(&states(&[batch(0, 0, 2, 0)]), &batch(0, 3, 1, 2)), Err(error));
     }
 
     #[test]
     fn a_longer_batch_from_the_same_sequence_is_no_duplicate() {
         let error = SequenceError::OutOfOrderSequence { producer_id: ID, received: 0, expected: 2 };
-        assert_eq!(states(&[batch(0, 0, 2, 0)]).check(&batch(0, 0, 3, 2)), Err(error));
+        assert_eq!(check(&states(&[batch(0, 0, 2, 0)]), &batch(0, 0, 3, 2)), Err(error));
     }
 
     #[test]
     fn sequences_wrap_to_zero() {
         let states = states(&[batch(0, i32::MAX - 1, 2, 0)]);
-        assert_eq!(states.check(&batch(0, 0, 1, 2)), Ok(Verdict::New));
+        assert_eq!(check(&states, &batch(0, 0, 1, 2)), Ok(Verdict::New));
         let spanning = batch(0, i32::MAX, 3, 0);
         assert_eq!(spanning.last_sequence(), 1);
         let error = SequenceError::OutOfOrderSequence { producer_id: ID, received: i32::MAX, expected: 0 };
-        assert_eq!(states.check(&spanning), Err(error));
+        assert_eq!(check(&states, &spanning), Err(error));
     }
 
     #[test]
     fn epochs_only_rise_and_begin_at_zero() {
         let states = states(&[batch(1, 0, 2, 0)]);
         let old = SequenceError::InvalidProducerEpoch { producer_id: ID, received: 0, current: 1 };
-        assert_eq!(states.check(&batch(0, 2, 1, 2)), Err(old));
+        assert_eq!(check(&states, &batch(0, 2, 1, 2)), Err(old));
         let gap = SequenceError::OutOfOrderSequence { producer_id: ID, received: 2, expected: 0 };
-        assert_eq!(states.check(&batch(2, 2, 1, 2)), Err(gap));
-        assert_eq!(states.check(&batch(2, 0, 1, 2)), Ok(Verdict::New));
+        assert_eq!(check(&states, &batch(2, 2, 1, 2)), Err(gap));
+        assert_eq!(check(&states, &batch(2, 0, 1, 2)), Ok(Verdict::New));
     }
 
     #[test]

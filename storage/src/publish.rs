@@ -31,6 +31,27 @@ impl Watermark {
     }
 }
 
+/// Where the oldest open transaction of a log begins. Below it everything is decided.
+///
+/// The writer moves it before it publishes the end that comes with the change. A reader takes the end first, this
+/// second: then no transaction is open below the smaller of both.
+pub(crate) struct FirstUndecided(AtomicU64);
+
+impl FirstUndecided {
+    pub(crate) fn none() -> FirstUndecided {
+        FirstUndecided(AtomicU64::new(u64::MAX))
+    }
+
+    pub(crate) fn load(&self) -> Option<i64> {
+        i64::try_from(self.0.load(Ordering::Acquire)).ok()
+    }
+
+    pub(crate) fn publish(&self, first_offset: Option<i64>) {
+        let first_offset = first_offset.and_then(|offset| u64::try_from(offset).ok());
+        self.0.store(first_offset.unwrap_or(u64::MAX), Ordering::Release);
+    }
+}
+
 /// The end of a segment: how many bytes it has, and the offset after its last record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentEnd {
@@ -158,6 +179,35 @@ mod model {
                 cells[position as usize].store(u64::from(position) + 1, Ordering::Relaxed);
                 published.publish(end(position + 1));
             }
+            reader.join().expect("the reader's checks hold");
+        });
+    }
+
+    #[test]
+    fn everything_below_what_a_reader_takes_for_stable_is_decided() {
+        loom::model(|| {
+            let shared = Arc::new((Watermark::new(0), FirstUndecided::none(), AtomicU64::new(0)));
+            let reader = {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || {
+                    let (end, undecided, aborted) = &*shared;
+                    let end = end.load();
+                    let stable = undecided.load().map_or(end, |first| end.min(first as u64));
+                    assert!(stable <= 2, "the second transaction stays open");
+                    assert!(
+                        stable == 0 || aborted.load(Ordering::Relaxed) == 1,
+                        "the first is known as aborted"
+                    );
+                })
+            };
+            let (end, undecided, aborted) = &*shared;
+            undecided.publish(Some(0));
+            end.publish(1);
+            aborted.store(1, Ordering::Relaxed);
+            undecided.publish(None);
+            end.publish(2);
+            undecided.publish(Some(2));
+            end.publish(3);
             reader.join().expect("the reader's checks hold");
         });
     }

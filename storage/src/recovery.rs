@@ -22,6 +22,7 @@ use crate::{
     producer_state::ProducerStates,
     publish::SegmentEnd,
     segment::Segment,
+    transaction_index::{self, TransactionIndex},
 };
 
 /// What is known about a partition before its files are read.
@@ -44,21 +45,24 @@ pub(crate) struct Recovered {
 }
 
 /// The offsets that the names of a partition's files hold.
+#[derive(Default)]
 pub(crate) struct Listing {
     pub(crate) bases: BTreeSet<i64>,
     indexed: BTreeSet<i64>,
     snapshots: BTreeSet<i64>,
+    /// With aborted transactions.
+    transaction_indexed: BTreeSet<i64>,
 }
 
 impl Listing {
     pub(crate) fn of(files: &PartitionFiles) -> io::Result<Listing> {
-        let mut listing =
-            Listing { bases: BTreeSet::new(), indexed: BTreeSet::new(), snapshots: BTreeSet::new() };
+        let mut listing = Listing::default();
         for (offset, kind) in files.list()? {
             match kind {
                 FileKind::Log => listing.bases.insert(offset),
                 FileKind::OffsetIndex => listing.indexed.insert(offset),
                 FileKind::ProducerSnapshot => listing.snapshots.insert(offset),
+                FileKind::TransactionIndex => listing.transaction_indexed.insert(offset),
                 FileKind::TimeIndex => false,
             };
         }
@@ -88,7 +92,8 @@ impl Recovered {
 pub(crate) fn recover(files: &Arc<PartitionFiles>, listing: &Listing, known: Known) -> io::Result<Recovered> {
     let epochs_path = files.dir().join(leader_epochs::FILE_NAME);
     let stored_epochs = LeaderEpochs::load(&epochs_path)?;
-    let (producers, replay_from) = newest_snapshot(files, listing, known)?;
+    let damaged_from = check_transaction_indexes(files, listing)?;
+    let (producers, replay_from) = newest_snapshot(files, listing, known, damaged_from)?;
     let leader_epochs = stored_epochs.clone();
     let mut scan = Scan { files, known, replay_from, producers, leader_epochs, scanned_bytes: 0 };
     let (sealed, active, truncation) = read_segments(&mut scan, listing)?;
@@ -164,7 +169,11 @@ fn believed(
     if !scan.known.clean || !listing.indexed.contains(&base_offset) {
         return scan.segment(base_offset, Some(next_base))?.seal(scan.files, base_offset, next_base);
     }
-    sealed_as_listed(scan.files, base_offset, next_base)
+    let aborted = match listing.transaction_indexed.contains(&base_offset) {
+        true => TransactionIndex::sealed(&scan.files.path(base_offset, FileKind::TransactionIndex))?,
+        false => TransactionIndex::default(),
+    };
+    sealed_as_listed(scan.files, base_offset, next_base, aborted)
 }
 
 /// A segment whose file is trimmed and indexed, without a look into it.
@@ -172,23 +181,43 @@ pub(crate) fn sealed_as_listed(
     files: &Arc<PartitionFiles>,
     base_offset: i64,
     next_offset: i64,
+    aborted: TransactionIndex,
 ) -> io::Result<Arc<Segment>> {
     let size_bytes = fs::metadata(files.path(base_offset, FileKind::Log))?.len();
     let end = SegmentEnd {
         position: u32::try_from(size_bytes).unwrap_or(u32::MAX),
         relative_offset: u32::try_from(next_offset - base_offset).unwrap_or(u32::MAX),
     };
-    Ok(Arc::new(Segment::sealed(Arc::clone(files), base_offset, end)))
+    Ok(Arc::new(Segment::sealed(Arc::clone(files), base_offset, end, aborted)))
 }
 
-/// The producers as of the newest snapshot that needs no unchecked batches, and its offset. A damaged one is passed
-/// over for the one before.
+/// Removes what belongs to no segment, and gives the first segment whose aborted transactions have to be found anew.
+fn check_transaction_indexes(files: &PartitionFiles, listing: &Listing) -> io::Result<Option<i64>> {
+    for &base_offset in &listing.transaction_indexed {
+        if !listing.bases.contains(&base_offset) {
+            remove_if_present(files, base_offset, FileKind::TransactionIndex)?;
+            continue;
+        }
+        let path = files.path(base_offset, FileKind::TransactionIndex);
+        let next_base = listing.bases.range(base_offset + 1..).next().copied().unwrap_or(i64::MAX);
+        if !transaction_index::is_sound(&path, base_offset, next_base)? {
+            tracing::warn!("{} is damaged; it is made anew from the log", path.display());
+            return Ok(Some(base_offset));
+        }
+    }
+    Ok(None)
+}
+
+/// The producers as of the newest snapshot that needs no unchecked batches and lies before the segment `damaged_from`,
+/// and its offset. A damaged one is passed over for the one before.
 fn newest_snapshot(
     files: &PartitionFiles,
     listing: &Listing,
     known: Known,
+    damaged_from: Option<i64>,
 ) -> io::Result<(ProducerStates, i64)> {
-    for &offset in listing.snapshots.range(..=known.recovery_point).rev() {
+    let newest = damaged_from.map_or(known.recovery_point, |base| base.min(known.recovery_point));
+    for &offset in listing.snapshots.range(..=newest).rev() {
         match producer_snapshot::load(&files.path(offset, FileKind::ProducerSnapshot)) {
             Ok(producers) => return Ok((producers, offset)),
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {}
@@ -196,14 +225,17 @@ fn newest_snapshot(
         }
     }
     // Kafka, too, takes a log that was closed without any snapshot for one without producers.
-    let replay_from = if known.clean && listing.snapshots.is_empty() { known.recovery_point } else { 0 };
+    let without_any = known.clean && listing.snapshots.is_empty() && damaged_from.is_none();
+    let replay_from = if without_any { known.recovery_point } else { 0 };
     Ok((ProducerStates::default(), replay_from))
 }
 
 fn remove_segments_behind(files: &PartitionFiles, listing: &Listing, base_offset: i64) -> io::Result<usize> {
     let behind = listing.bases.range(base_offset + 1..);
     for &base_offset in behind.clone() {
-        for kind in [FileKind::TimeIndex, FileKind::OffsetIndex, FileKind::Log] {
+        // The log last: without it nobody would look for the others.
+        let kinds = [FileKind::TransactionIndex, FileKind::TimeIndex, FileKind::OffsetIndex, FileKind::Log];
+        for kind in kinds {
             remove_if_present(files, base_offset, kind)?;
         }
     }

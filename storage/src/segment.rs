@@ -18,6 +18,7 @@ use crate::{
     partition_files::{FileKind, Lease, PartitionFiles},
     publish::{Published, SegmentEnd},
     segment_indexes::SegmentIndexes,
+    transaction_index::{AbortedEntry, AbortedTransaction, Search, TransactionIndex},
 };
 
 /// What a compressed batch may grow to where its records have to be looked at.
@@ -28,6 +29,7 @@ pub(crate) struct Segment {
     files: Arc<PartitionFiles>,
     content: Published<Held>,
     indexes: RwLock<Indexes>,
+    aborted: RwLock<TransactionIndex>,
 }
 
 enum Held {
@@ -63,6 +65,13 @@ pub struct OffsetAndTimestamp {
 pub(crate) struct Batches {
     map: Option<Arc<Map>>,
     end: usize,
+    next_offset: i64,
+}
+
+/// What a read found, and the offset behind it, up to which there is no other record.
+pub(crate) struct FoundBatches {
+    pub(crate) records: Bytes,
+    pub(crate) next_offset: i64,
 }
 
 impl Batches {
@@ -82,15 +91,35 @@ impl Segment {
         base_offset: i64,
         end: SegmentEnd,
         indexes: SegmentIndexes,
+        aborted: TransactionIndex,
     ) -> Segment {
-        let indexes = RwLock::new(Indexes::InMemory(indexes));
-        Segment { base_offset, files, content: Published::new(end, Held::Idle(Weak::new())), indexes }
+        Segment::new(files, base_offset, end, Indexes::InMemory(indexes), aborted)
     }
 
     /// A segment with its indexes in their files.
-    pub(crate) fn sealed(files: Arc<PartitionFiles>, base_offset: i64, end: SegmentEnd) -> Segment {
-        let indexes = RwLock::new(Indexes::OnDisk);
-        Segment { base_offset, files, content: Published::new(end, Held::Idle(Weak::new())), indexes }
+    pub(crate) fn sealed(
+        files: Arc<PartitionFiles>,
+        base_offset: i64,
+        end: SegmentEnd,
+        aborted: TransactionIndex,
+    ) -> Segment {
+        Segment::new(files, base_offset, end, Indexes::OnDisk, aborted)
+    }
+
+    fn new(
+        files: Arc<PartitionFiles>,
+        base_offset: i64,
+        end: SegmentEnd,
+        indexes: Indexes,
+        aborted: TransactionIndex,
+    ) -> Segment {
+        Segment {
+            base_offset,
+            files,
+            content: Published::new(end, Held::Idle(Weak::new())),
+            indexes: RwLock::new(indexes),
+            aborted: RwLock::new(aborted),
+        }
     }
 
     pub(crate) fn base_offset(&self) -> i64 {
@@ -114,18 +143,69 @@ impl Segment {
         self.files.lease(self.base_offset)
     }
 
-    /// Whole batches from the one that holds `offset` on, at most `max_bytes`; the first one in any case if
-    /// `at_least_one_batch`. `None` when no batch lies there.
+    /// The files that a segment has besides its log, when it is not appended to any more.
+    pub(crate) fn indexes_on_disk(&self) -> impl Iterator<Item = FileKind> {
+        let aborted = self.has_aborted_transactions().then_some(FileKind::TransactionIndex);
+        [FileKind::OffsetIndex, FileKind::TimeIndex].into_iter().chain(aborted)
+    }
+
+    /// Whole batches below `below_offset` from the one that holds `offset` on, at most `max_bytes`; the first one in
+    /// any case if `at_least_one_batch`. `None` when no batch lies there.
     pub(crate) fn read(
         &self,
         offset: i64,
+        below_offset: i64,
         max_bytes: usize,
         at_least_one_batch: bool,
-    ) -> Result<Option<Bytes>, SegmentError> {
+    ) -> Result<Option<FoundBatches>, SegmentError> {
         let batches = self.batches()?;
-        let Some(start) = self.position_of(batches.bytes(), offset)? else { return Ok(None) };
-        let stop = self.last_whole_batch(batches.bytes(), start, max_bytes, at_least_one_batch)?;
-        Ok(Some(batches.slice(start, stop)))
+        let mut bytes = batches.bytes();
+        let mut next_offset = batches.next_offset;
+        if below_offset < next_offset {
+            let end = self.position_of(bytes, below_offset)?.unwrap_or(bytes.len());
+            (bytes, next_offset) = (&bytes[..end], below_offset);
+        }
+        let Some(start) = self.position_of(bytes, offset)? else { return Ok(None) };
+        let stop = self.last_whole_batch(bytes, start, max_bytes, at_least_one_batch)?;
+        if let Some(next) = self.batch_at(bytes, stop)? {
+            next_offset = next.base_offset();
+        }
+        Ok(Some(FoundBatches { records: batches.slice(start, stop), next_offset }))
+    }
+
+    pub(crate) fn has_aborted_transactions(&self) -> bool {
+        !self.aborted.read().is_empty()
+    }
+
+    /// Adds the transactions that were aborted by a marker in this segment and of which something lies in
+    /// `[from_offset, upper_bound)`.
+    pub(crate) fn collect_aborted(
+        &self,
+        from_offset: i64,
+        upper_bound: i64,
+        found: &mut Vec<AbortedTransaction>,
+    ) -> Result<Search, SegmentError> {
+        let path = self.files.path(self.base_offset, FileKind::TransactionIndex);
+        let aborted = self.aborted.read();
+        aborted
+            .collect(&path, from_offset, upper_bound, found)
+            .map_err(|source| SegmentError::Io { path, source })
+    }
+
+    /// For the writer: a marker in this segment aborts a transaction.
+    pub(crate) fn push_aborted(&self, entry: AbortedEntry) {
+        self.aborted.write().push(entry);
+    }
+
+    /// For the writer: so many aborted transactions wait in memory that they have to be written.
+    pub(crate) fn aborted_is_full(&self) -> bool {
+        self.aborted.read().is_full()
+    }
+
+    /// For the writer: makes the file of aborted transactions complete. `None` if there are none.
+    pub(crate) fn write_aborted(&self) -> io::Result<Option<DiskFile>> {
+        let path = self.files.path(self.base_offset, FileKind::TransactionIndex);
+        self.aborted.write().write(&path)
     }
 
     /// The first record at or behind `from_offset` whose timestamp is at least `timestamp`.
@@ -164,7 +244,8 @@ impl Segment {
     pub(crate) fn batches(&self) -> Result<Batches, SegmentError> {
         let (end, map) = self.content.view(|end, held| self.map(end, held));
         let map = map.map_err(|source| SegmentError::Io { path: self.path(), source })?;
-        Ok(Batches { map, end: end.position as usize })
+        let next_offset = self.base_offset + i64::from(end.relative_offset);
+        Ok(Batches { map, end: end.position as usize, next_offset })
     }
 
     /// For the writer: `map` shall serve readers from here on.

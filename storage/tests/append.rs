@@ -9,8 +9,8 @@ use ottla_protocol::{
     batch::{self, BatchBuilder, BatchError, RecordBatch, TimestampType, set_base_offset},
 };
 use ottla_storage::{
-    AppendContext, AppendError, AppendOrigin, AppendOutcome, EpochEnd, Log, LogConfig, RecordRefused,
-    SequenceError, TopicPartition,
+    AppendContext, AppendError, AppendOrigin, AppendOutcome, EpochEnd, Isolation, Log, LogConfig,
+    RecordRefused, SequenceError, TopicPartition,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -35,12 +35,14 @@ impl Harness {
     }
 
     fn append_in_epoch(&self, records: &[u8], leader_epoch: i32) -> Result<AppendOutcome, AppendError> {
-        self.log
-            .append(records, &AppendContext { leader_epoch, now_ms: NOW_MS, origin: AppendOrigin::Client })
+        self.log.append(
+            records,
+            &AppendContext { leader_epoch, now_ms: NOW_MS, origin: AppendOrigin::Client, verification: None },
+        )
     }
 
     fn read(&self) -> Bytes {
-        self.log.read(0, usize::MAX, true).unwrap().records
+        self.log.read(0, usize::MAX, true, Isolation::ReadUncommitted).unwrap().records
     }
 
     fn files(&self, extension: &str) -> Vec<String> {
@@ -108,7 +110,12 @@ fn a_client_sends_one_batch_of_data_from_offset_zero() {
 fn the_broker_may_append_several_batches_at_once() {
     let harness = Harness::new(LogConfig::default());
     let records = [batch(&[NOW_MS, NOW_MS]), batch(&[NOW_MS])].concat();
-    let context = AppendContext { leader_epoch: 4, now_ms: NOW_MS, origin: AppendOrigin::Coordinator };
+    let context = AppendContext {
+        leader_epoch: 4,
+        now_ms: NOW_MS,
+        origin: AppendOrigin::Coordinator,
+        verification: None,
+    };
     let outcome = harness.log.append(&records, &context).unwrap();
     assert_eq!((outcome.base_offset, outcome.last_offset), (0, 2));
     let read = harness.read();
@@ -313,7 +320,8 @@ fn a_full_disk_is_an_error_that_passes() {
     let log = Log::create(path.join("t-0"), topic_partition, Uuid::nil(), LogConfig::default(), 0).unwrap();
     let ballast = path.join("ballast");
     fs::write(&ballast, vec![1; 100 << 10]).unwrap();
-    let context = AppendContext { leader_epoch: 0, now_ms: NOW_MS, origin: AppendOrigin::Client };
+    let context =
+        AppendContext { leader_epoch: 0, now_ms: NOW_MS, origin: AppendOrigin::Client, verification: None };
     let full = loop {
         match log.append(&batch(&[NOW_MS]), &context) {
             Ok(_) => {}
@@ -323,7 +331,7 @@ fn a_full_disk_is_an_error_that_passes() {
     let kept = log.end_offset();
     fs::remove_file(ballast).unwrap();
     let appended = log.append(&batch(&[NOW_MS]), &context);
-    let read = log.read(0, usize::MAX, true).unwrap().records;
+    let read = log.read(0, usize::MAX, true, Isolation::ReadUncommitted).unwrap().records;
     let count =
         batch::batches(&read).filter(|batch| batch.as_ref().is_ok_and(|b| b.verify_crc().is_ok())).count();
     drop((log, read));

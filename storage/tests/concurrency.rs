@@ -11,7 +11,7 @@ use ottla_protocol::{
     Compression,
     batch::{self, BatchBuilder},
 };
-use ottla_storage::{AppendContext, AppendOrigin, Log, LogConfig, LogStart, TopicPartition};
+use ottla_storage::{AppendContext, AppendOrigin, Isolation, Log, LogConfig, LogStart, TopicPartition};
 use uuid::Uuid;
 
 const APPENDS: i64 = 20_000;
@@ -28,7 +28,7 @@ fn follow(log: &Log, done: &AtomicBool) -> i64 {
     let mut next = 0;
     loop {
         let was_done = done.load(Ordering::Acquire);
-        let read = log.read(next, 10_000, true).unwrap();
+        let read = log.read(next, 10_000, true, Isolation::ReadUncommitted).unwrap();
         for batch in batch::batches(&read.records) {
             let batch = batch.unwrap();
             batch.verify_crc().unwrap();
@@ -57,7 +57,12 @@ fn readers_see_whole_batches_in_order() {
                 log.flush().unwrap();
             }
         });
-        let context = AppendContext { leader_epoch: 0, now_ms: APPENDS, origin: AppendOrigin::Client };
+        let context = AppendContext {
+            leader_epoch: 0,
+            now_ms: APPENDS,
+            origin: AppendOrigin::Client,
+            verification: None,
+        };
         for at in 0..APPENDS {
             assert_eq!(log.append(&batch(at), &context).unwrap().base_offset, at);
         }
@@ -79,12 +84,13 @@ fn a_log_is_closed_under_its_readers() {
     let topic_partition = TopicPartition { topic: "t".to_owned(), partition: 0 };
     let log =
         Log::create(dir.path().join("t-0"), topic_partition, Uuid::nil(), LogConfig::default(), 0).unwrap();
-    let context = AppendContext { leader_epoch: 0, now_ms: 1000, origin: AppendOrigin::Client };
+    let context =
+        AppendContext { leader_epoch: 0, now_ms: 1000, origin: AppendOrigin::Client, verification: None };
     (0..100).for_each(|at| assert!(log.append(&batch(at), &context).is_ok()));
     thread::scope(|scope| {
         for _ in 0..3 {
             scope.spawn(|| {
-                while let Ok(read) = log.read(0, usize::MAX, true) {
+                while let Ok(read) = log.read(0, usize::MAX, true, Isolation::ReadUncommitted) {
                     assert_eq!(batch::batches(&read.records).filter(Result::is_ok).count(), 100);
                 }
             });

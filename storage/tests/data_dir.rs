@@ -10,7 +10,7 @@ use ottla_protocol::{
     records::metadata::{MetadataRecord, RemoveTopicRecord, TopicRecord},
 };
 use ottla_storage::{
-    AppendContext, AppendOrigin, DataDir, DataDirError, Deletion, Durability, Log, LogConfig,
+    AppendContext, AppendOrigin, DataDir, DataDirError, Deletion, Durability, Isolation, Log, LogConfig,
     RecoveryOutcome, TopicPartition,
 };
 use uuid::Uuid;
@@ -28,7 +28,8 @@ fn batch() -> Bytes {
 }
 
 fn append(log: &Log) -> i64 {
-    let context = AppendContext { leader_epoch: 0, now_ms: 1000, origin: AppendOrigin::Client };
+    let context =
+        AppendContext { leader_epoch: 0, now_ms: 1000, origin: AppendOrigin::Client, verification: None };
     log.append(&batch(), &context).unwrap().base_offset
 }
 
@@ -120,7 +121,10 @@ fn nothing_is_scanned_after_a_clean_stop() {
     assert_eq!((outcome.end_offset, outcome.scanned_bytes), (10, 0));
     assert_eq!(log.size_bytes(), 10 * batch().len() as u64);
     assert_eq!(append(&log), 10);
-    assert_eq!(log.read(0, usize::MAX, true).unwrap().records.len(), 11 * batch().len());
+    assert_eq!(
+        log.read(0, usize::MAX, true, Isolation::ReadUncommitted).unwrap().records.len(),
+        11 * batch().len()
+    );
 }
 
 #[test]
@@ -163,7 +167,7 @@ fn a_log_that_is_read_while_it_is_closed_is_checked_at_the_next_start() {
     let data_dir = open(dir.path());
     let log = create_topic(&data_dir);
     append(&log);
-    let read = log.read(0, usize::MAX, true).unwrap().records;
+    let read = log.read(0, usize::MAX, true, Isolation::ReadUncommitted).unwrap().records;
     data_dir.close(&[log]).unwrap();
     assert_eq!(read[16..], batch()[16..]);
     drop(data_dir);
@@ -204,9 +208,9 @@ fn a_topic_that_is_read_while_it_is_deleted_goes_with_its_last_reader() {
     let data_dir = open(dir.path());
     let log = create_topic(&data_dir);
     append(&log);
-    let read = log.read(0, usize::MAX, true).unwrap().records;
+    let read = log.read(0, usize::MAX, true, Isolation::ReadUncommitted).unwrap().records;
     assert_eq!(log.delete().unwrap(), Deletion::WhenUnmapped);
-    assert!(log.read(0, usize::MAX, true).is_err());
+    assert!(log.read(0, usize::MAX, true, Isolation::ReadUncommitted).is_err());
     assert_eq!(read[16..], batch()[16..]);
     assert!(names(dir.path()).contains(&"t-0".to_owned()));
     drop(read);

@@ -8,7 +8,9 @@ use ottla_protocol::{
     Compression,
     batch::{self, BatchBuilder},
 };
-use ottla_storage::{AppendContext, AppendOrigin, Log, LogConfig, LogStart, ReadError, TopicPartition};
+use ottla_storage::{
+    AppendContext, AppendOrigin, Isolation, Log, LogConfig, LogStart, ReadError, TopicPartition,
+};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -114,7 +116,8 @@ fn topic_partition() -> TopicPartition {
     TopicPartition { topic: "t".to_owned(), partition: 0 }
 }
 
-const CONTEXT: AppendContext = AppendContext { leader_epoch: 3, now_ms: 5000, origin: AppendOrigin::Client };
+const CONTEXT: AppendContext =
+    AppendContext { leader_epoch: 3, now_ms: 5000, origin: AppendOrigin::Client, verification: None };
 
 impl Harness {
     fn new() -> Harness {
@@ -184,7 +187,7 @@ impl Harness {
     }
 
     fn read(&self, offset: i64, max_bytes: usize, at_least_one_batch: bool) {
-        let read = self.log().read(offset, max_bytes, at_least_one_batch);
+        let read = self.log().read(offset, max_bytes, at_least_one_batch, Isolation::ReadUncommitted);
         if offset > self.end_offset() {
             assert!(matches!(read, Err(ReadError::OffsetOutOfRange { .. })));
             return;
@@ -216,10 +219,10 @@ impl Harness {
         let records =
             self.batches.iter().flat_map(|batch| (batch.base_offset..).zip(batch.timestamps.iter().copied()));
         let expected = records.clone().find(|(_, timestamp)| *timestamp >= wanted);
-        let found = self.log().offset_for_timestamp(wanted).unwrap();
+        let found = self.log().offset_for_timestamp(wanted, Isolation::ReadUncommitted).unwrap();
         assert_eq!(found.map(|found| (found.offset, found.timestamp)), expected);
         let largest = records.max_by_key(|&(offset, timestamp)| (timestamp, -offset));
-        let found = self.log().offset_of_max_timestamp().unwrap();
+        let found = self.log().offset_of_max_timestamp(Isolation::ReadUncommitted).unwrap();
         assert_eq!(found.map(|found| (found.offset, found.timestamp)), largest);
     }
 
@@ -290,7 +293,7 @@ impl Harness {
     fn read_everything(&self) {
         let mut offset = 0;
         while offset < self.end_offset() {
-            let read = self.log().read(offset, 1500, true).unwrap();
+            let read = self.log().read(offset, 1500, true, Isolation::ReadUncommitted).unwrap();
             assert!(read.log_end_offset == self.end_offset() && !read.records.is_empty());
             let from = self.batches.partition_point(|batch| batch.base_offset < offset);
             let count = self.compare(&read.records, &self.batches[from..]);

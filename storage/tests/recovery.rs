@@ -13,8 +13,8 @@ use ottla_protocol::{
     batch::{self, BatchBuilder, BatchError},
 };
 use ottla_storage::{
-    AppendContext, AppendError, AppendOrigin, AppendOutcome, Log, LogConfig, LogStart, RecoveryOutcome,
-    TailFault, TopicPartition,
+    AppendContext, AppendError, AppendOrigin, AppendOutcome, Isolation, Log, LogConfig, LogStart,
+    RecoveryOutcome, TailFault, TopicPartition,
 };
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -44,7 +44,8 @@ impl Harness {
     }
 
     fn append(&self, sequence: i64) -> Result<AppendOutcome, AppendError> {
-        let context = AppendContext { leader_epoch: 0, now_ms: 0, origin: AppendOrigin::Client };
+        let context =
+            AppendContext { leader_epoch: 0, now_ms: 0, origin: AppendOrigin::Client, verification: None };
         self.log().append(&batch(sequence), &context)
     }
 
@@ -79,12 +80,13 @@ impl Harness {
     fn check_records(&self, end_offset: i64) {
         assert_eq!(self.log().end_offset(), end_offset);
         for offset in 0..end_offset {
-            let records = self.log().read(offset, 1, true).unwrap().records;
+            let records = self.log().read(offset, 1, true, Isolation::ReadUncommitted).unwrap().records;
             let read: Vec<_> = batch::batches(&records).map(Result::unwrap).collect();
             assert_eq!(read.len(), 1);
             assert_eq!(read[0].base_offset(), offset);
             assert_eq!(read[0].bytes()[16..], batch(offset)[16..]);
-            let found = self.log().offset_for_timestamp(1000 + offset).unwrap().unwrap();
+            let found =
+                self.log().offset_for_timestamp(1000 + offset, Isolation::ReadUncommitted).unwrap().unwrap();
             assert_eq!((found.offset, found.timestamp), (offset, 1000 + offset));
         }
     }
@@ -207,7 +209,8 @@ fn damaged_indexes_do_not_mislead() {
             fs::write(harness.path(20, "index"), garbage).unwrap();
             harness.open(start);
             for offset in 0..25 {
-                let records = harness.log().read(offset, 1, true).unwrap().records;
+                let records =
+                    harness.log().read(offset, 1, true, Isolation::ReadUncommitted).unwrap().records;
                 assert_eq!(batch::batches(&records).next().unwrap().unwrap().base_offset(), offset);
             }
         }

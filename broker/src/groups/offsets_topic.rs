@@ -7,7 +7,7 @@ use ottla_protocol::Compression;
 use ottla_protocol::batch::{BatchBuilder, RecordBatch, batches};
 use ottla_protocol::messages::GroupId;
 use ottla_protocol::records::control::ControlRecordType;
-use ottla_storage::AppendOrigin;
+use ottla_storage::{AppendOrigin, Isolation};
 use tracing::warn;
 
 use super::offsets_log::{AppendGroupsError, LoadGroupsError, OffsetsLog};
@@ -128,7 +128,7 @@ fn replay_partition(
     let mut open_transactions = OpenTransactions::default();
     let mut offset = partition.start_offset();
     while offset < partition.end_offset() {
-        let read = partition.read(offset, LOAD_BYTES, true);
+        let read = partition.read(offset, LOAD_BYTES, true, Isolation::ReadUncommitted);
         let records =
             read.map_err(|error| LoadGroupsError::Read { partition: index, offset, error })?.records;
         let before = offset;

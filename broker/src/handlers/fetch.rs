@@ -2,7 +2,8 @@
 //!
 //! Answers whole batches as they lie in the log; the first one even if it is larger than every limit (KIP-74). A fetch
 //! that finds less than `min_bytes` is parked on its partitions until an append fills it up or `max_wait_ms` is over.
-//! v7: incremental sessions (KIP-227). v9: the client's leader epoch is checked (KIP-320). v13: topic ids (KIP-516).
+//! `read_committed` ends at the last stable offset, and names the transactions whose records the client has to skip
+//! (KIP-98). v7: incremental sessions (KIP-227). v9: the client's leader epoch is checked (KIP-320). v13: topic ids (KIP-516).
 //!
 //! Not done: replication. A fetch from a replica is served as a consumer's; rack-aware reads (v11, KIP-392) and
 //! truncation detection (v12, KIP-595) have nothing to choose from or to detect.
@@ -10,10 +11,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ottla_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-use ottla_protocol::messages::{FetchRequest, FetchResponse};
+use ottla_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
+use ottla_protocol::messages::{FetchRequest, FetchResponse, ProducerId};
 use ottla_protocol::{ErrorCode, VersionRange};
-use ottla_storage::ReadOutcome;
+use ottla_storage::{Isolation, ReadOutcome};
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -23,7 +24,7 @@ use crate::fetch_sessions::{
 };
 use crate::fetch_wait::FetchWait;
 use crate::handlers::Handler;
-use crate::partition::Partition;
+use crate::partition::{Partition, isolation_of};
 use crate::state::BrokerState;
 
 impl Handler for FetchRequest {
@@ -46,7 +47,7 @@ impl Handler for FetchRequest {
         match concluded {
             Ok(session_id) => FetchResponse::default()
                 .with_session_id(session_id)
-                .with_responses(by_topic(found, limits.read_committed)),
+                .with_responses(by_topic(found, limits.isolation)),
             Err(error) => FetchResponse::default().with_error_code(error.code()),
         }
     }
@@ -57,8 +58,7 @@ struct Limits {
     max_wait_ms: i64,
     min_bytes: usize,
     max_bytes: usize,
-    /// The client leaves out what transactions have aborted, and wants to be told of it.
-    read_committed: bool,
+    isolation: Isolation,
 }
 
 impl Limits {
@@ -68,7 +68,7 @@ impl Limits {
             max_wait_ms: i64::from(request.max_wait_ms.max(0)),
             min_bytes: to_usize(request.min_bytes).min(max_bytes),
             max_bytes,
-            read_committed: request.isolation_level != 0,
+            isolation: isolation_of(request.isolation_level),
         }
     }
 }
@@ -94,15 +94,15 @@ impl Found {
         (self.key.clone(), news)
     }
 
-    /// The log end is the high watermark and the last stable offset: there is one replica and no transaction.
-    fn into_response(self, read_committed: bool) -> PartitionData {
+    /// The log end is the high watermark: there is one replica.
+    fn into_response(self, isolation: Isolation) -> PartitionData {
         let response = PartitionData::default().with_partition_index(self.key.index);
         match self.result {
             Ok(read) => response
                 .with_high_watermark(read.log_end_offset)
-                .with_last_stable_offset(read.log_end_offset)
+                .with_last_stable_offset(read.last_stable_offset)
                 .with_log_start_offset(read.log_start_offset)
-                .with_aborted_transactions(read_committed.then(Vec::new))
+                .with_aborted_transactions(aborted_transactions(&read.aborted, isolation))
                 .with_records(Some(read.records)),
             Err(error) => response
                 .with_error_code(error.code())
@@ -112,6 +112,19 @@ impl Found {
                 .with_records(Some(Bytes::new())),
         }
     }
+}
+
+/// Null for a client that did not ask.
+fn aborted_transactions(
+    aborted: &[ottla_storage::AbortedTransaction],
+    isolation: Isolation,
+) -> Option<Vec<AbortedTransaction>> {
+    let aborted = aborted.iter().map(|aborted| {
+        AbortedTransaction::default()
+            .with_producer_id(ProducerId(aborted.producer_id))
+            .with_first_offset(aborted.first_offset)
+    });
+    (isolation == Isolation::ReadCommitted).then(|| aborted.collect())
 }
 
 type Resolved = Result<Arc<Partition>, ErrorCode>;
@@ -132,7 +145,7 @@ async fn read_enough(
     let waited_on: Vec<_> = partitions.iter().flatten().cloned().collect();
     let deadline_ms = clock.monotonic_ms().saturating_add(limits.max_wait_ms);
     loop {
-        let wait = FetchWait::park(&waited_on, limits.min_bytes - found_bytes);
+        let wait = FetchWait::park(&waited_on, limits.min_bytes - found_bytes, limits.isolation);
         let again = read(targets, partitions, limits);
         if is_enough(&again, partitions, limits) {
             return again;
@@ -171,7 +184,7 @@ fn read(targets: &[FetchTarget], partitions: &[Resolved], limits: &Limits) -> Ve
         let result = partition.as_ref().map_err(|error| *error);
         let result = result.and_then(|partition| {
             partition.check_leader_epoch(target.current_leader_epoch)?;
-            partition.read(target.fetch_offset, max_bytes, at_least_one)
+            partition.read(target.fetch_offset, max_bytes, at_least_one, limits.isolation)
         });
         let found = Found { key: target.key.clone(), result };
         at_least_one &= found.record_bytes() == 0;
@@ -181,15 +194,15 @@ fn read(targets: &[FetchTarget], partitions: &[Resolved], limits: &Limits) -> Ve
     read.collect()
 }
 
-fn by_topic(found: Vec<Found>, read_committed: bool) -> Vec<FetchableTopicResponse> {
+fn by_topic(found: Vec<Found>, isolation: Isolation) -> Vec<FetchableTopicResponse> {
     let mut topics: Vec<(TopicKey, Vec<PartitionData>)> = Vec::new();
     for found in found {
         let topic = found.key.topic.clone();
         match topics.last_mut() {
             Some((last, partitions)) if *last == topic => {
-                partitions.push(found.into_response(read_committed));
+                partitions.push(found.into_response(isolation));
             }
-            _ => topics.push((topic, vec![found.into_response(read_committed)])),
+            _ => topics.push((topic, vec![found.into_response(isolation)])),
         }
     }
     let topics = topics.into_iter().map(|(topic, partitions)| {

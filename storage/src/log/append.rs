@@ -15,7 +15,7 @@ use crate::{
     config::LogConfig,
     disk::{self, is_disk_full},
     leader_epochs,
-    producer_state::{CachedBatch, SequenceError, Verdict},
+    producer_state::{CachedBatch, SequenceError, Verdict, VerificationGuard},
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +23,8 @@ pub struct AppendContext {
     pub leader_epoch: i32,
     pub now_ms: i64,
     pub origin: AppendOrigin,
+    /// What [`Log::start_transaction_verification`] gave for a batch that begins a transaction here.
+    pub verification: Option<VerificationGuard>,
 }
 
 /// Who appends.
@@ -30,7 +32,7 @@ pub struct AppendContext {
 pub enum AppendOrigin {
     /// A producer: one batch, which is not believed.
     Client,
-    /// The broker itself: any number of batches, whose records and sequences are not checked again.
+    /// The broker itself: any number of batches, whose records are not checked again, and which have no sequences.
     Coordinator,
 }
 
@@ -42,6 +44,8 @@ pub struct AppendOutcome {
     /// The broker's time in the records, or `None` where they keep their producer's.
     pub log_append_time_ms: Option<i64>,
     pub log_start_offset: i64,
+    /// After the append: below it every transaction is decided.
+    pub last_stable_offset: i64,
     /// The batch was there already: a producer had sent it again.
     pub duplicate: bool,
     pub flush: FlushDue,
@@ -101,13 +105,25 @@ impl Log {
         config: &LogConfig,
         context: &AppendContext,
     ) -> Result<AppendOutcome, AppendError> {
-        if context.origin == AppendOrigin::Client {
-            for ValidBatch { batch, .. } in batches {
-                if let Verdict::Duplicate(original) = writer.producers.check(batch.header())? {
-                    return Ok(self.outcome_of(original, config));
-                }
+        for ValidBatch { batch, .. } in batches {
+            let LogWriter { producers, verifications, .. } = &*writer;
+            let verdict =
+                producers.check(batch.header(), context.origin, verifications, context.verification)?;
+            if let Verdict::Duplicate(original) = verdict {
+                return Ok(self.outcome_of(original, writer, config));
             }
         }
+        self.append_checked(writer, batches, size_bytes, config, context)
+    }
+
+    pub(super) fn append_checked(
+        &self,
+        writer: &mut LogWriter,
+        batches: &[ValidBatch<'_>],
+        size_bytes: usize,
+        config: &LogConfig,
+        context: &AppendContext,
+    ) -> Result<AppendOutcome, AppendError> {
         let base_offset = writer.end_offset();
         let incoming = incoming(batches, base_offset, size_bytes);
         self.make_room(writer, incoming, config, context.now_ms)?;
@@ -117,6 +133,9 @@ impl Log {
         for valid in batches {
             next_offset = put(writer, valid, next_offset, config, context);
         }
+        if batches.iter().any(|valid| valid.header.is_transactional()) {
+            self.first_undecided.publish(writer.producers.first_undecided_offset());
+        }
         disk::step("publish", self.dir());
         writer.active.publish(next_offset);
         Ok(AppendOutcome {
@@ -124,17 +143,19 @@ impl Log {
             last_offset: next_offset - 1,
             log_append_time_ms: log_append_time(config, context.now_ms),
             log_start_offset: self.start_offset(),
+            last_stable_offset: writer.last_stable_offset(),
             duplicate: false,
             flush: self.flush_due(next_offset, config),
         })
     }
 
-    fn outcome_of(&self, original: CachedBatch, config: &LogConfig) -> AppendOutcome {
+    fn outcome_of(&self, original: CachedBatch, writer: &LogWriter, config: &LogConfig) -> AppendOutcome {
         AppendOutcome {
             base_offset: original.base_offset(),
             last_offset: original.last_offset,
             log_append_time_ms: log_append_time(config, original.timestamp),
             log_start_offset: self.start_offset(),
+            last_stable_offset: writer.last_stable_offset(),
             duplicate: true,
             flush: self.flush_due(original.last_offset + 1, config),
         }
@@ -177,7 +198,7 @@ impl Log {
         Ok(())
     }
 
-    fn append_error(&self, source: io::Error) -> AppendError {
+    pub(super) fn append_error(&self, source: io::Error) -> AppendError {
         let dir = self.dir().to_owned();
         if is_disk_full(&source) { AppendError::DiskFull { dir } } else { AppendError::Io { dir, source } }
     }
@@ -206,7 +227,13 @@ fn put(
     batch::set_leader_epoch(&mut header_bytes, context.leader_epoch);
     let header = BatchHeader { base_offset, leader_epoch: context.leader_epoch, ..header };
     writer.active.append(&header, &header_bytes, batch.body(), config.index_interval_bytes);
-    writer.producers.apply(&header, &batch);
+    if let Some(aborted) = writer.producers.apply(&header, &batch) {
+        writer.active.segment().push_aborted(aborted);
+    }
+    if header.is_transactional() {
+        // From here on the log itself knows whether the transaction is open.
+        writer.verifications.end(header.producer_id);
+    }
     header.next_offset()
 }
 

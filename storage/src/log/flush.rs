@@ -11,7 +11,7 @@ use super::{Log, LogStopped, LogWriter, State, WakeError};
 use crate::{
     active_segment::UnsyncedRecords,
     disk::{self, DiskFile},
-    partition_files::{FileKind, Lease, PartitionFiles},
+    partition_files::{Lease, PartitionFiles},
     segment::Segment,
 };
 
@@ -117,7 +117,7 @@ impl UnflushedLog {
     fn flush(&self) -> io::Result<()> {
         self.records.sync()?;
         for (segment, _lease) in &self.rolled {
-            for kind in [FileKind::OffsetIndex, FileKind::TimeIndex] {
+            for kind in segment.indexes_on_disk() {
                 DiskFile::open_to_write(&self.files.path(segment.base_offset(), kind))?.sync_all()?;
             }
         }

@@ -14,8 +14,9 @@ use crate::{
     log::LogStopped,
     partition_files::{Deletion, FileKind, PartitionFiles},
     partition_metadata,
-    publish::Watermark,
+    publish::{FirstUndecided, Watermark},
     recovery::{self, Known, Listing, Recovered, RecoveryOutcome, sealed_as_listed},
+    transaction_index::TransactionIndex,
 };
 
 /// How a log was left.
@@ -106,6 +107,7 @@ impl Log {
     pub fn expire_producers(&self, now_ms: i64, expiration_ms: i64) {
         if let Writer::Ready(writer) = &mut *self.writer.lock() {
             writer.producers.expire(now_ms, expiration_ms);
+            writer.verifications.expire(now_ms, expiration_ms);
         }
     }
 
@@ -155,6 +157,7 @@ impl Log {
             config: RwLock::new(Arc::new(config)),
             segments: RwLock::new(Segments { state: State::Dormant, log_start_offset, list: Vec::new() }),
             leader_epochs: RwLock::default(),
+            first_undecided: FirstUndecided::none(),
             writer: Mutex::new(Writer::Dormant { end_offset: log_start_offset }),
             flushing: Mutex::default(),
             synced_offset: Watermark::new(log_start_offset as u64),
@@ -197,7 +200,11 @@ impl Log {
     fn list_segments(&self, listing: &Listing, end_offset: i64) -> io::Result<RecoveryOutcome> {
         let list = listing
             .ranges()
-            .map(|(base, next)| sealed_as_listed(&self.files, base, next.unwrap_or(end_offset)))
+            .map(|(base, next)| {
+                // Whoever reads wakes the log first, and then gets segments that know what was aborted.
+                let aborted = TransactionIndex::default();
+                sealed_as_listed(&self.files, base, next.unwrap_or(end_offset), aborted)
+            })
             .collect::<io::Result<Vec<_>>>()?;
         let mut segments = self.segments.write();
         segments.log_start_offset = segments.log_start_offset.max(first_base(listing)).min(end_offset);
@@ -219,6 +226,7 @@ impl Log {
         segments.log_start_offset =
             segments.log_start_offset.max(first_base).min(active.segment().next_offset());
         segments.list = list;
+        self.first_undecided.publish(producers.first_undecided_offset());
         segments.state = State::Ready;
         *self.leader_epochs.write() = leader_epochs;
         self.synced_offset.publish(recovery_point as u64);

@@ -1,11 +1,32 @@
 //! From timestamps and leader epochs to offsets (ListOffsets, OffsetForLeaderEpoch).
 
-use super::{Log, ReadError};
+use super::{Isolation, Log, ReadError};
 use crate::{leader_epochs::EpochEnd, segment::OffsetAndTimestamp};
 
 impl Log {
-    /// The first record whose timestamp is at least `timestamp`, with its own timestamp.
-    pub fn offset_for_timestamp(&self, timestamp: i64) -> Result<Option<OffsetAndTimestamp>, ReadError> {
+    /// The first record whose timestamp is at least `timestamp`, with its own timestamp; `None` when `isolation` hides
+    /// it.
+    pub fn offset_for_timestamp(
+        &self,
+        timestamp: i64,
+        isolation: Isolation,
+    ) -> Result<Option<OffsetAndTimestamp>, ReadError> {
+        let readable_end = self.end_offset_for(isolation)?;
+        let found = self.first_with_timestamp(timestamp)?;
+        Ok(found.filter(|found| found.offset < readable_end))
+    }
+
+    /// The first record that has the largest timestamp of the log (KIP-734); `None` when `isolation` hides it.
+    pub fn offset_of_max_timestamp(
+        &self,
+        isolation: Isolation,
+    ) -> Result<Option<OffsetAndTimestamp>, ReadError> {
+        let readable_end = self.end_offset_for(isolation)?;
+        let found = self.with_max_timestamp()?;
+        Ok(found.filter(|found| found.offset < readable_end))
+    }
+
+    fn first_with_timestamp(&self, timestamp: i64) -> Result<Option<OffsetAndTimestamp>, ReadError> {
         let (segments, start) =
             self.with_segments(|segments| (segments.list.clone(), segments.log_start_offset))?;
         for segment in segments {
@@ -17,8 +38,7 @@ impl Log {
         Ok(None)
     }
 
-    /// The first record that has the largest timestamp of the log (KIP-734).
-    pub fn offset_of_max_timestamp(&self) -> Result<Option<OffsetAndTimestamp>, ReadError> {
+    fn with_max_timestamp(&self) -> Result<Option<OffsetAndTimestamp>, ReadError> {
         let (segments, start) =
             self.with_segments(|segments| (segments.list.clone(), segments.log_start_offset))?;
         let mut found = None;

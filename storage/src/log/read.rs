@@ -1,10 +1,24 @@
 //! Reading takes the append lock only to wake a log that was never used.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use thiserror::Error;
 
 use super::{Log, LogStopped, Segments, State, WakeError};
-use crate::segment::SegmentError;
+use crate::{
+    segment::{Segment, SegmentError},
+    transaction_index::{AbortedTransaction, Search},
+};
+
+/// What a reader wants to see of transactions (KIP-98).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// Everything up to the log end.
+    ReadUncommitted,
+    /// Nothing from the last stable offset on; below it, what was aborted is named.
+    ReadCommitted,
+}
 
 /// Batches, and the log around them.
 #[derive(Clone, Debug)]
@@ -14,6 +28,20 @@ pub struct ReadOutcome {
     pub log_start_offset: i64,
     /// Not below the end of `records`.
     pub log_end_offset: i64,
+    /// Below it every transaction is decided.
+    pub last_stable_offset: i64,
+    /// Of [`Isolation::ReadCommitted`]: whose records in `records` the reader has to skip, in the order in which they
+    /// were aborted.
+    pub aborted: Vec<AbortedTransaction>,
+}
+
+/// What a read starts from.
+struct ReadStart {
+    segments: Vec<Arc<Segment>>,
+    /// From the one of the first record on.
+    with_aborted: Vec<Arc<Segment>>,
+    log_start_offset: i64,
+    last_stable_offset: i64,
 }
 
 /// Why nothing can be read.
@@ -28,31 +56,79 @@ pub enum ReadError {
 }
 
 impl Log {
-    /// At most `max_bytes` of whole batches from the one that holds `offset` on; nothing at the log end. The first
-    /// batch comes in any case if `at_least_one_batch`, so that a reader with a small limit gets on.
+    /// At most `max_bytes` of whole batches from the one that holds `offset` on; nothing at the end of what `isolation`
+    /// lets see. The first batch comes in any case if `at_least_one_batch`, so that a reader with a small limit gets on.
     pub fn read(
         &self,
         offset: i64,
         max_bytes: usize,
         at_least_one_batch: bool,
+        isolation: Isolation,
     ) -> Result<ReadOutcome, ReadError> {
-        let (segments, log_start_offset) = self.with_segments(|segments| {
-            let (start, end) = (segments.log_start_offset, segments.end_offset());
-            if offset < start || offset > end {
-                return Err(ReadError::OffsetOutOfRange { offset, start, end });
-            }
-            let from = if offset == end { &[] } else { segments.from(offset) };
-            // Compaction may have taken everything behind `offset` from its segment.
-            Ok((from.iter().take(2).cloned().collect::<Vec<_>>(), start))
-        })??;
-        let mut records = Bytes::new();
-        for segment in segments {
-            if let Some(found) = segment.read(offset, max_bytes, at_least_one_batch)? {
-                records = found;
+        let start = self.with_segments(|segments| self.start_read(segments, offset, isolation))??;
+        let below_offset = match isolation {
+            Isolation::ReadUncommitted => i64::MAX,
+            Isolation::ReadCommitted => start.last_stable_offset,
+        };
+        let (mut records, mut aborted) = (Bytes::new(), Vec::new());
+        for segment in &start.segments {
+            let found = segment.read(offset, below_offset, max_bytes, at_least_one_batch)?;
+            if let Some(found) = found {
+                if !found.records.is_empty() {
+                    aborted = aborted_in(&start.with_aborted, offset, found.next_offset)?;
+                }
+                records = found.records;
                 break;
             }
         }
-        Ok(ReadOutcome { records, log_start_offset, log_end_offset: self.end_offset() })
+        let ReadStart { log_start_offset, last_stable_offset, .. } = start;
+        let log_end_offset = self.end_offset();
+        Ok(ReadOutcome { records, log_start_offset, log_end_offset, last_stable_offset, aborted })
+    }
+
+    /// The end of what [`Isolation::ReadCommitted`] lets see: where the oldest open transaction begins, or the log end.
+    pub fn last_stable_offset(&self) -> Result<i64, ReadError> {
+        self.with_segments(|segments| self.stable_end(segments))
+    }
+
+    /// The end of what `isolation` lets see.
+    pub fn end_offset_for(&self, isolation: Isolation) -> Result<i64, ReadError> {
+        match isolation {
+            Isolation::ReadUncommitted => Ok(self.end_offset()),
+            Isolation::ReadCommitted => self.last_stable_offset(),
+        }
+    }
+
+    fn start_read(
+        &self,
+        segments: &Segments,
+        offset: i64,
+        isolation: Isolation,
+    ) -> Result<ReadStart, ReadError> {
+        let (start, end) = (segments.log_start_offset, segments.end_offset());
+        if offset < start || offset > end {
+            return Err(ReadError::OffsetOutOfRange { offset, start, end });
+        }
+        // Together with the list: a marker that moves it later may be in a segment that is not in the list.
+        let last_stable_offset = self.stable_end(segments);
+        let committed = isolation == Isolation::ReadCommitted;
+        let readable_end = if committed { last_stable_offset } else { end };
+        let from = if offset >= readable_end { &[] } else { segments.from(offset) };
+        let with_aborted = from.iter().filter(|segment| committed && segment.has_aborted_transactions());
+        Ok(ReadStart {
+            with_aborted: with_aborted.cloned().collect(),
+            // Compaction may have taken everything behind `offset` from its segment.
+            segments: from.iter().take(2).cloned().collect(),
+            log_start_offset: start,
+            last_stable_offset,
+        })
+    }
+
+    pub(super) fn stable_end(&self, segments: &Segments) -> i64 {
+        let end = segments.end_offset();
+        let undecided = self.first_undecided.load();
+        // A log start that was moved into an open transaction is as far as anybody has to wait.
+        undecided.map_or(end, |first_offset| first_offset.max(segments.log_start_offset).min(end))
     }
 
     /// Runs `look` on the segments of a log that is awake.
@@ -66,6 +142,21 @@ impl Log {
             State::Ready | State::Dormant => Ok(look(&segments)),
         }
     }
+}
+
+/// What of `[from_offset, upper_bound)` belongs to aborted transactions.
+fn aborted_in(
+    segments: &[Arc<Segment>],
+    from_offset: i64,
+    upper_bound: i64,
+) -> Result<Vec<AbortedTransaction>, SegmentError> {
+    let mut found = Vec::new();
+    for segment in segments {
+        if segment.collect_aborted(from_offset, upper_bound, &mut found)? == Search::Complete {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 impl From<WakeError> for ReadError {

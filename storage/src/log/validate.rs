@@ -18,8 +18,8 @@ pub enum RecordRefused {
     BaseOffset { base_offset: i64 },
     #[error("only the broker writes control batches")]
     ControlBatch,
-    #[error("a transactional batch was sent by a producer without a transaction")]
-    Transactional,
+    #[error("a transactional batch must have a producer id")]
+    NoProducerId,
     #[error("an idempotent producer's batch must have a sequence number, not {base_sequence}")]
     NoSequence { base_sequence: i32 },
     #[error("a record without a key was sent to a compacted topic")]
@@ -49,9 +49,7 @@ pub(super) fn validate<'a>(
 ) -> Result<Vec<ValidBatch<'a>>, AppendError> {
     let batches = match context.origin {
         AppendOrigin::Client => vec![client_batch(records, config, context)?],
-        AppendOrigin::Coordinator => batch::batches(records)
-            .map(|batch| stamped(batch.map_err(AppendError::Batch)?, None, config, context))
-            .collect::<Result<_, _>>()?,
+        AppendOrigin::Coordinator => coordinator_batches(records, config, context)?,
     };
     if batches.is_empty() {
         return Err(RecordRefused::NotOneBatch.into());
@@ -66,6 +64,16 @@ pub(super) fn validate<'a>(
 /// What the batches take in the log.
 pub(super) fn size_bytes(batches: &[ValidBatch<'_>]) -> usize {
     batches.iter().map(|valid| valid.batch.size_bytes()).sum()
+}
+
+fn coordinator_batches<'a>(
+    records: &'a [u8],
+    config: &LogConfig,
+    context: &AppendContext,
+) -> Result<Vec<ValidBatch<'a>>, AppendError> {
+    batch::batches(records)
+        .map(|batch| stamped(batch.map_err(AppendError::Batch)?, None, config, context))
+        .collect()
 }
 
 fn client_batch<'a>(
@@ -116,8 +124,8 @@ fn check_header(header: &BatchHeader) -> Result<(), RecordRefused> {
     if header.is_control() {
         return Err(RecordRefused::ControlBatch);
     }
-    if header.is_transactional() {
-        return Err(RecordRefused::Transactional);
+    if header.is_transactional() && !header.has_producer_id() {
+        return Err(RecordRefused::NoProducerId);
     }
     if header.has_producer_id() && base_sequence < 0 {
         return Err(RecordRefused::NoSequence { base_sequence });

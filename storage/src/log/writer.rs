@@ -8,7 +8,7 @@ use crate::{
     disk,
     partition_files::{FileKind, Lease, PartitionFiles},
     producer_snapshot,
-    producer_state::ProducerStates,
+    producer_state::{ProducerStates, Verifications},
     segment::Segment,
 };
 
@@ -16,6 +16,7 @@ pub(super) struct LogWriter {
     files: Arc<PartitionFiles>,
     pub(super) active: ActiveSegment,
     pub(super) producers: ProducerStates,
+    pub(super) verifications: Verifications,
     recovery_point: i64,
     /// Rolled since the last flush; of the first ones the records are on the disk, but not the rest.
     unflushed: Vec<Arc<Segment>>,
@@ -42,6 +43,7 @@ impl LogWriter {
             files,
             active,
             producers,
+            verifications: Verifications::default(),
             recovery_point,
             unflushed,
             synced_segments: 0,
@@ -54,6 +56,11 @@ impl LogWriter {
 
     pub(super) fn end_offset(&self) -> i64 {
         self.active.segment().next_offset()
+    }
+
+    /// Below it every transaction is decided. On one node nothing waits for replication.
+    pub(super) fn last_stable_offset(&self) -> i64 {
+        self.producers.first_undecided_offset().unwrap_or(self.end_offset())
     }
 
     pub(super) fn recovery_point(&self) -> i64 {

@@ -1,6 +1,6 @@
 //! One segment, batch by batch.
 
-use std::{io, sync::Arc};
+use std::{io, path::Path, sync::Arc};
 
 use ottla_protocol::batch::{BatchHeader, HEADER_BYTES, RecordBatch};
 
@@ -16,6 +16,7 @@ use crate::{
     publish::SegmentEnd,
     segment::Segment,
     segment_indexes::SegmentIndexes,
+    transaction_index::{AbortedEntry, TransactionIndex},
 };
 
 pub(super) struct Scan<'a> {
@@ -33,6 +34,7 @@ pub(super) struct ScannedSegment {
     file_bytes: u64,
     first_timestamp: Option<i64>,
     indexes: SegmentIndexes,
+    aborted: TransactionIndex,
     fault: Option<TailFault>,
 }
 
@@ -70,6 +72,8 @@ impl Scan<'_> {
 
     fn walk(&mut self, base_offset: i64, batches: &[u8]) -> io::Result<ScannedSegment> {
         let Walk { mut indexes, indexed_to, start: mut end } = self.begin(base_offset, batches)?;
+        let aborted_path = self.files.path(base_offset, FileKind::TransactionIndex);
+        let mut aborted = self.believed_aborted(base_offset, &aborted_path)?;
         let fault = loop {
             match self.batch(base_offset, batches, end) {
                 Ok(None) => break None,
@@ -79,14 +83,19 @@ impl Scan<'_> {
                         let interval_bytes = self.known.index_interval_bytes;
                         indexes.note(base_offset, end.position, batch.header(), interval_bytes);
                     }
-                    self.take(&batch);
+                    if let Some(entry) = self.take(&batch) {
+                        aborted.push(entry);
+                    }
+                    if aborted.is_full() {
+                        aborted.write(&aborted_path)?;
+                    }
                     end.position += batch.size_bytes() as u32;
                     end.relative_offset = (batch.header().next_offset() - base_offset) as u32;
                 }
             }
         };
         let first_timestamp = BatchHeader::parse(batches).ok().map(|batch| batch.max_timestamp);
-        Ok(ScannedSegment { end, file_bytes: 0, first_timestamp, indexes, fault })
+        Ok(ScannedSegment { end, file_bytes: 0, first_timestamp, indexes, aborted, fault })
     }
 
     /// Keeps the index entries that are believed, and begins at the last one before the batches that matter.
@@ -133,13 +142,24 @@ impl Scan<'_> {
         Ok(Some(batch))
     }
 
-    fn take(&mut self, batch: &RecordBatch<'_>) {
-        if batch.last_offset() >= self.replay_from {
-            self.producers.apply(batch.header(), batch);
+    /// What was aborted before the producers' snapshot; the rest is found on the way.
+    fn believed_aborted(&self, base_offset: i64, path: &Path) -> io::Result<TransactionIndex> {
+        if base_offset < self.replay_from {
+            TransactionIndex::load(path, self.replay_from)
+        } else {
+            Ok(TransactionIndex::rebuilt())
         }
+    }
+
+    /// The transaction that the batch aborts, if it is behind the producers' snapshot.
+    fn take(&mut self, batch: &RecordBatch<'_>) -> Option<AbortedEntry> {
         if batch.last_offset() >= self.known.recovery_point {
             self.leader_epochs.assign(batch.header().leader_epoch, batch.base_offset());
         }
+        if batch.last_offset() < self.replay_from {
+            return None;
+        }
+        self.producers.apply(batch.header(), batch)
     }
 }
 
@@ -164,7 +184,7 @@ impl ScannedSegment {
 
     /// Makes it the segment that the log appends to, which takes the space allocated ahead when it needs it.
     pub(super) fn resume(self, files: &Arc<PartitionFiles>, base_offset: i64, now_ms: i64) -> ActiveSegment {
-        let segment = Segment::active(Arc::clone(files), base_offset, self.end, self.indexes);
+        let segment = Segment::active(Arc::clone(files), base_offset, self.end, self.indexes, self.aborted);
         ActiveSegment::resume(files, Arc::new(segment), self.first_timestamp, now_ms)
     }
 
@@ -177,9 +197,10 @@ impl ScannedSegment {
     ) -> io::Result<Arc<Segment>> {
         self.cut(files, base_offset)?;
         self.indexes.finish(files, base_offset)?;
+        self.aborted.write_now(&files.path(base_offset, FileKind::TransactionIndex))?;
         let relative_offset = u32::try_from(next_base - base_offset).unwrap_or(u32::MAX);
         let end = SegmentEnd { relative_offset, ..self.end };
-        Ok(Arc::new(Segment::sealed(Arc::clone(files), base_offset, end)))
+        Ok(Arc::new(Segment::sealed(Arc::clone(files), base_offset, end, self.aborted)))
     }
 
     fn cut(&self, files: &PartitionFiles, base_offset: i64) -> io::Result<()> {

@@ -1,0 +1,10 @@
+//! Transactions in a partition's log: markers, the last stable offset, aborted transactions, verification (KIP-98,
+//! KIP-890).
+#![allow(clippy::disallowed_methods)]
+
+mod fixture;
+mod idempotence;
+mod markers;
+mod reading;
+mod restart;
+mod verification;
