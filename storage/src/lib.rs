@@ -19,6 +19,7 @@ mod partition_files;
 mod partition_metadata;
 mod producer_snapshot;
 mod producer_state;
+pub mod properties_file;
 mod publish;
 mod recovery;
 mod segment;
