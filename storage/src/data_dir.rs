@@ -4,13 +4,14 @@ mod adoption;
 mod bootstrap;
 mod kraft_log;
 mod leftovers;
+mod lock;
 mod meta_properties;
 mod metadata;
 mod offset_checkpoint;
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions, TryLockError},
+    fs::File,
     io,
     ops::Range,
     path::{Path, PathBuf},
@@ -36,7 +37,6 @@ use crate::{
     recovery::RecoveryOutcome,
 };
 
-const LOCK: &str = ".lock";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
 
 /// As many producer ids as Kafka's controller gives a broker at once.
@@ -92,7 +92,7 @@ impl DataDir {
     /// broker began to delete. A topic that asks for more `durability` gets it.
     pub fn open(path: &Path, node_id: i32, durability: Durability) -> Result<DataDir, DataDirError> {
         disk::create_dir_all(path).map_err(|source| io_error(path, source))?;
-        let lock = Mutex::new(Some(lock(path)?));
+        let lock = Mutex::new(Some(lock::take(path)?));
         let meta = meta_properties(path, node_id, durability)?;
         let was_kafkas = adoption::adopt(path, &meta).map_err(|source| adoption_error(path, source))?;
         let bootstrap = path.join(bootstrap::FILE_NAME);
@@ -278,18 +278,6 @@ impl LeftBehind {
         let recovery_points = offset_checkpoint::load(&path.join(offset_checkpoint::RECOVERY_POINTS))?;
         let log_start_offsets = offset_checkpoint::load(&path.join(offset_checkpoint::LOG_START_OFFSETS))?;
         Ok(LeftBehind { clean, recovery_points, log_start_offsets })
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "it stays open, and is never renamed, cut or removed")]
-fn lock(path: &Path) -> Result<File, DataDirError> {
-    let lock_path = path.join(LOCK);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
-    let file = file.map_err(|source| io_error(&lock_path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(io_error(&lock_path, source)),
     }
 }
 
