@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ottla_storage::{DataDir, DataDirError, OpenError};
+use ottla_storage::{CloseError, DataDir, DataDirError, OpenError};
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -81,6 +81,16 @@ impl Broker {
     /// Where the data is.
     pub fn data_dir(&self) -> &Path {
         self.state.topics.directory()
+    }
+
+    /// Brings every log to the disk, and notes how far, so that the next start has little to check even after a kill.
+    /// Happens by itself every `log.flush.offset.checkpoint.interval.ms`.
+    pub async fn checkpoint(&self) -> Result<(), CloseError> {
+        let state = Arc::clone(&self.state);
+        // An error is a panic in there.
+        tokio::task::spawn_blocking(move || state.topics.flush())
+            .await
+            .unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Ends connections and background work, then closes the logs, so that the next start has nothing to recover.

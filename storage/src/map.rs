@@ -53,7 +53,7 @@ impl Map {
         if len_bytes == 0 {
             return Ok(());
         }
-        disk::sync_range(self.in_use.path(), from as u64..(from + len_bytes) as u64, || {
+        disk::sync_range(self.in_use.path(), &(from as u64..(from + len_bytes) as u64), || {
             self.raw.flush_range(from, len_bytes)
         })
     }
@@ -122,7 +122,7 @@ impl MapWriter {
     /// # Panics
     /// When the map has no room for them.
     pub(crate) fn append(&mut self, bytes: &[u8]) {
-        let (bytes, _) = disk::faults::torn(Operation::Write, self.map.in_use.path(), bytes);
+        let (bytes, _) = disk::faults::torn(Operation::Copy, self.map.in_use.path(), bytes);
         let room = self.capacity_bytes() - self.written;
         assert!(
             bytes.len() <= room,

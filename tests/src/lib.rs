@@ -26,6 +26,7 @@ pub mod server;
 pub mod spark;
 pub mod streaming;
 pub mod timestamp;
+pub mod wire;
 
 pub use agent::{Agent, Record};
 pub use apache_kafka::ApacheKafka;

@@ -6,7 +6,7 @@
 //! seed, name by name and page by page.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map},
     ffi::OsString,
     fs, io,
     ops::Range,
@@ -56,6 +56,8 @@ pub enum Fault {
 struct Synced {
     names: BTreeMap<PathBuf, BTreeMap<OsString, Entry>>,
     contents: HashMap<u64, Vec<u8>>,
+    /// Open, so that no new file takes the number of one that is gone.
+    pinned: HashMap<u64, fs::File>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,16 +152,19 @@ pub(crate) fn torn<'a>(operation: Operation, path: &Path, bytes: &'a [u8]) -> (&
     (bytes, Ok(()))
 }
 
-pub(crate) fn synced(path: &Path, range: Range<u64>) {
+/// Instead of the disk: a power cut is only played here. Says whether it did.
+pub(crate) fn synced(path: &Path, range: &Range<u64>) -> bool {
     for disk in disks(path) {
-        disk.state.lock().synced.take_content(path, &range);
+        disk.state.lock().synced.take_content(path, range);
     }
+    !disks(path).is_empty()
 }
 
-pub(super) fn synced_dir(dir: &Path) {
+pub(super) fn synced_dir(dir: &Path) -> bool {
     for disk in disks(dir) {
         disk.state.lock().synced.take_names(dir);
     }
+    !disks(dir).is_empty()
 }
 
 fn disks(path: &Path) -> Vec<Arc<Disk>> {
@@ -208,11 +213,18 @@ impl Synced {
     }
 
     fn take_names(&mut self, dir: &Path) {
-        self.names.insert(dir.to_owned(), names(dir));
+        let names = names(dir);
+        for (name, entry) in &names {
+            if let Entry::File { inode } = entry {
+                self.pin(*inode, &dir.join(name));
+            }
+        }
+        self.names.insert(dir.to_owned(), names);
     }
 
     fn take_content(&mut self, path: &Path, range: &Range<u64>) {
         let (Some(inode), Ok(current)) = (inode(path), fs::read(path)) else { return };
+        self.pin(inode, path);
         let synced = self.contents.entry(inode).or_default();
         if range.end == u64::MAX {
             synced.truncate(current.len());
@@ -223,6 +235,14 @@ impl Synced {
             synced.resize(end, 0);
         }
         synced[start..end].copy_from_slice(&current[start..end]);
+    }
+
+    fn pin(&mut self, inode: u64, path: &Path) {
+        if let hash_map::Entry::Vacant(vacant) = self.pinned.entry(inode)
+            && let Ok(file) = fs::File::open(path)
+        {
+            vacant.insert(file);
+        }
     }
 
     /// What is left of `dir`, whose synced names are those of `synced_dir`: a directory that was renamed may come

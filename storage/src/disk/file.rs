@@ -119,9 +119,7 @@ impl DiskFile {
     /// Waits until content and length are on the disk.
     pub(crate) fn sync_all(&self) -> io::Result<()> {
         before(Operation::Sync, self.path())?;
-        self.file.sync_all()?;
-        faults::synced(self.path(), 0..u64::MAX);
-        Ok(())
+        if faults::synced(self.path(), &(0..u64::MAX)) { Ok(()) } else { self.file.sync_all() }
     }
 }
 

@@ -13,6 +13,10 @@ pub(crate) fn torn<'a>(_: Operation, _: &Path, bytes: &'a [u8]) -> (&'a [u8], io
     (bytes, Ok(()))
 }
 
-pub(crate) fn synced(_: &Path, _: Range<u64>) {}
+pub(crate) fn synced(_: &Path, _: &Range<u64>) -> bool {
+    false
+}
 
-pub(super) fn synced_dir(_: &Path) {}
+pub(super) fn synced_dir(_: &Path) -> bool {
+    false
+}

@@ -25,7 +25,7 @@ use ottla_protocol::messages::{
 };
 use ottla_protocol::{ErrorCode, StrBytes};
 
-use crate::wire::Wire;
+use ottla_tests::wire::Wire;
 
 /// The topic of all conversations, with one partition.
 pub(crate) const TOPIC: &str = "conversed";

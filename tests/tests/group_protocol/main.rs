@@ -2,7 +2,6 @@
 
 mod conversation;
 mod scenarios;
-mod wire;
 
 use ottla_broker::{Broker, Config};
 use ottla_tests::runtime::{self, Runtime};

@@ -1,0 +1,66 @@
+//! The broker is killed, or its power is cut, at any operation on a file; then it starts again, and everything that it
+//! acknowledged must be there: once, in order, with the same bytes.
+//!
+//! A run is decided by its seed, which a failure prints: `OTTLA_CRASH_SEED=n cargo test -p ottla-tests --test crash` runs
+//! that one alone. `OTTLA_CRASHES=100000` makes it a long night.
+//!
+//! The broker runs in this process on a file layer that can be killed (`ottla_storage::faults`), so that a crash costs
+//! milliseconds; `kill.rs` does the same to a real process.
+
+mod life;
+mod model;
+mod random;
+mod steps;
+mod verify;
+
+use std::panic::AssertUnwindSafe;
+
+use life::{Ending, House};
+use model::Model;
+use random::Random;
+
+/// Crashes of each kind in CI, where all kinds together are above two thousand.
+const CRASHES: u64 = 900;
+const LIVES_PER_SEED: u64 = 6;
+
+#[test]
+fn nothing_acknowledged_is_lost_by_a_kill() {
+    run_seeds(Ending::Kill);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_a_power_cut() {
+    run_seeds(Ending::PowerCut);
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_a_full_disk() {
+    run_seeds(Ending::DiskFull);
+}
+
+fn run_seeds(ending: Ending) {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    if let Some(seed) = number("OTTLA_CRASH_SEED") {
+        run(ending, seed);
+        return;
+    }
+    let seeds = number("OTTLA_CRASHES").unwrap_or(CRASHES).div_ceil(LIVES_PER_SEED);
+    for seed in 0..seeds {
+        if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| run(ending, seed))) {
+            println!("{ending:?}: seed {seed} fails; run it alone with OTTLA_CRASH_SEED={seed}");
+            std::panic::resume_unwind(panic);
+        }
+    }
+    println!("{ending:?}: {} lives from {seeds} seeds", seeds * LIVES_PER_SEED);
+}
+
+/// Several lives of one data directory.
+fn run(ending: Ending, seed: u64) {
+    let mut random = Random::new(seed);
+    let mut house = House::new(ending);
+    let mut model = Model::default();
+    for _ in 0..LIVES_PER_SEED {
+        house.live(&mut random, &mut model);
+        house.check(&mut model);
+    }
+}

@@ -1,0 +1,223 @@
+//! What clients do to a broker before it dies.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use ottla_protocol::batch::BatchBuilder;
+use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use ottla_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use ottla_protocol::messages::{
+    CreateTopicsRequest, DeleteTopicsRequest, GroupId, InitProducerIdRequest, OffsetCommitRequest,
+    ProduceRequest, TopicName,
+};
+use ottla_protocol::{Compression, StrBytes};
+
+use crate::life::{Answer, Life};
+use crate::model::{BatchModel, DoubtfulTopic, Model, PartitionModel, ProducerModel, Sequence, TopicModel};
+use crate::random::Random;
+
+const TOPICS_MAX: usize = 3;
+const CODECS: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Lz4];
+
+/// Random steps until the broker is dead, or as many as `limit`.
+pub(crate) async fn run(life: &mut Life, model: &mut Model, random: &mut Random, limit: usize) {
+    for _ in 0..limit {
+        match random.below(20) {
+            0 => create_topic(life, model, random).await,
+            1 => delete_topic(life, model, random).await,
+            2..5 => commit_offset(life, model, random).await,
+            5 => init_producer(life, model).await,
+            6 => checkpoint(life).await,
+            7 => life.clock.advance(Duration::from_millis(random.below(5_000) as u64)),
+            8..14 => produce_idempotently(life, model, random).await,
+            _ => produce(life, model, random).await,
+        }
+        if life.is_dead() {
+            return;
+        }
+    }
+}
+
+async fn create_topic(life: &mut Life, model: &mut Model, random: &mut Random) {
+    let name = format!("topic-{}", random.below(2 * TOPICS_MAX));
+    if model.topics.len() >= TOPICS_MAX || model.topics.contains_key(&name) {
+        return;
+    }
+    let partitions = 1 + random.below(2) as i32;
+    let segment_bytes = (1_200 + random.below(3_000)).to_string();
+    let config = CreatableTopicConfig::default()
+        .with_name(text("segment.bytes"))
+        .with_value(Some(text(&segment_bytes)));
+    let topic = CreatableTopic::default()
+        .with_name(topic_name(&name))
+        .with_num_partitions(partitions)
+        .with_replication_factor(1)
+        .with_configs(vec![config]);
+    match life.call(7, CreateTopicsRequest::default().with_topics(vec![topic])).await {
+        Answer::Given(response) if response.topics[0].error_code == 0 => {
+            let partitions = vec![PartitionModel::default(); partitions as usize];
+            model
+                .topics
+                .insert(name, TopicModel { id: response.topics[0].topic_id, segment_bytes, partitions });
+        }
+        Answer::Given(_) => {}
+        Answer::Unknown => {
+            model.doubtful_topics.insert(name, DoubtfulTopic::Created { partitions, segment_bytes });
+        }
+    }
+}
+
+async fn delete_topic(life: &mut Life, model: &mut Model, random: &mut Random) {
+    let names: Vec<String> = model.topics.keys().cloned().collect();
+    let Some(name) = random.choose(&names) else { return };
+    let request =
+        DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(1_000);
+    let answer = life.call(5, request).await;
+    if let Answer::Given(response) = &answer
+        && response.responses[0].error_code != 0
+    {
+        return;
+    }
+    let Some(topic) = model.topics.remove(name) else { return };
+    let offsets = model.forget_topic(name);
+    if let Answer::Unknown = answer {
+        model.doubtful_topics.insert(name.clone(), DoubtfulTopic::Deleted { topic, offsets });
+    }
+}
+
+async fn commit_offset(life: &mut Life, model: &mut Model, random: &mut Random) {
+    let partitions = model.partitions();
+    let Some((topic, partition)) = random.choose(&partitions) else { return };
+    let group = format!("group-{}", random.below(4));
+    let offset = random.below(1_000) as i64;
+    let committed = OffsetCommitRequestPartition::default()
+        .with_partition_index(*partition)
+        .with_committed_offset(offset)
+        .with_committed_metadata(Some(text("how far")));
+    let committed =
+        OffsetCommitRequestTopic::default().with_name(topic_name(topic)).with_partitions(vec![committed]);
+    let request = OffsetCommitRequest::default()
+        .with_group_id(GroupId(text(&group)))
+        .with_generation_id_or_member_epoch(-1)
+        .with_topics(vec![committed]);
+    let answer = life.call(8, request).await;
+    let known = model.offsets.entry((group, topic.clone(), *partition)).or_default();
+    match answer {
+        Answer::Given(response) if response.topics[0].partitions[0].error_code == 0 => {
+            known.committed = Some(offset);
+        }
+        Answer::Given(_) => {}
+        Answer::Unknown => known.doubtful = Some(offset),
+    }
+}
+
+async fn init_producer(life: &mut Life, model: &mut Model) {
+    if model.producers.len() >= 4 {
+        return;
+    }
+    let answer = life.call(4, InitProducerIdRequest::default().with_transaction_timeout_ms(60_000)).await;
+    let Answer::Given(response) = answer else { return };
+    if response.error_code == 0 {
+        let id = response.producer_id.0;
+        assert!(model.producer_ids.insert(id), "producer id {id} is given a second time");
+        model.producers.push(ProducerModel { id, next_sequences: Default::default() });
+    }
+}
+
+async fn checkpoint(life: &mut Life) {
+    // A dead or full disk is an error here.
+    let _ = life.broker.checkpoint().await;
+}
+
+async fn produce(life: &mut Life, model: &mut Model, random: &mut Random) {
+    let partitions = model.partitions();
+    let Some((topic, partition)) = random.choose(&partitions) else { return };
+    let values = values(model, random);
+    let batch =
+        BatchModel { base_offset: model.partition(topic, *partition).end_offset(), values, producer: None };
+    send(life, model, topic, *partition, batch, *random.choose(&CODECS).expect("a codec")).await;
+}
+
+async fn produce_idempotently(life: &mut Life, model: &mut Model, random: &mut Random) {
+    let partitions = model.partitions();
+    let (Some((topic, partition)), false) = (random.choose(&partitions), model.producers.is_empty()) else {
+        return;
+    };
+    let chosen = random.below(model.producers.len());
+    let values = values(model, random);
+    let producer = &mut model.producers[chosen];
+    let next = producer.next_sequences.entry((topic.clone(), *partition)).or_default();
+    let sequence = Sequence { producer_id: producer.id, base_sequence: *next };
+    *next += values.len() as i32;
+    let base_offset = model.partition(topic, *partition).end_offset();
+    let batch = BatchModel { base_offset, values, producer: Some(sequence) };
+    let refused = !send(life, model, topic, *partition, batch, Compression::None).await;
+    if refused {
+        let next = model.producers[chosen].next_sequences.get_mut(&(topic.clone(), *partition));
+        *next.expect("set above") = sequence.base_sequence;
+    }
+}
+
+/// Says whether the batch is there, or may be.
+async fn send(
+    life: &mut Life,
+    model: &mut Model,
+    topic: &str,
+    partition: i32,
+    batch: BatchModel,
+    compression: Compression,
+) -> bool {
+    let bytes = encode(&batch, compression, life.clock.now_ms());
+    let answer = life.call(9, produce_request(topic, partition, bytes)).await;
+    let known = model.partition(topic, partition);
+    match answer {
+        Answer::Given(response) => {
+            let answer = &response.responses[0].partition_responses[0];
+            if answer.error_code != 0 {
+                return false;
+            }
+            assert_eq!(answer.base_offset, batch.base_offset, "{topic}-{partition}");
+            known.batches.push(batch);
+        }
+        Answer::Unknown => known.doubtful = Some(batch),
+    }
+    true
+}
+
+pub(crate) fn produce_request(topic: &str, partition: i32, records: Bytes) -> ProduceRequest {
+    let data = PartitionProduceData::default().with_index(partition).with_records(Some(records));
+    let data = TopicProduceData::default().with_name(topic_name(topic)).with_partition_data(vec![data]);
+    ProduceRequest::default().with_acks(-1).with_timeout_ms(1_000).with_topic_data(vec![data])
+}
+
+pub(crate) fn encode(batch: &BatchModel, compression: Compression, now_ms: i64) -> Bytes {
+    let mut builder = BatchBuilder::new(compression);
+    if let Some(Sequence { producer_id, base_sequence }) = batch.producer {
+        builder = builder.with_producer(producer_id, 0, base_sequence);
+    }
+    for value in &batch.values {
+        builder.push(now_ms, None, Some(value.as_bytes())).expect("small records");
+    }
+    builder.build().expect("a small batch")
+}
+
+/// Some values that were never sent before.
+fn values(model: &mut Model, random: &mut Random) -> Vec<String> {
+    let count = 1 + random.below(3);
+    let value = |_| {
+        model.values += 1;
+        format!("{:06}{}", model.values, "x".repeat(random.below(400)))
+    };
+    (0..count).map(value).collect()
+}
+
+pub(crate) fn topic_name(name: &str) -> TopicName {
+    TopicName(text(name))
+}
+
+pub(crate) fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
