@@ -145,7 +145,7 @@ impl ActiveSegment {
             segment: Arc::clone(&self.segment),
             map: self.map.as_ref().map(|map| Arc::clone(map.map())),
             range: self.synced_bytes..self.segment.end().position as usize,
-            _lease: self.segment.lease(),
+            _lease: self.files.lease(self.segment.base_offset()),
         }
     }
 
@@ -197,7 +197,7 @@ impl ActiveSegment {
             None => capacity_bytes.max(file.len_bytes()? as usize),
         };
         file.allocate(from_bytes as u64, capacity_bytes as u64)?;
-        let lease = self.segment.lease();
+        let lease = self.files.lease(self.segment.base_offset());
         let map = match self.map.take() {
             Some(map) => map.grow(&file, capacity_bytes, lease)?,
             None => MapWriter::new(&file, capacity_bytes, self.segment.end().position as usize, lease)?,

@@ -48,6 +48,20 @@ impl LeaderEpochs {
         self.entries.len() < before
     }
 
+    /// Forgets what ended at or before `start_offset`; the epoch that the log now begins with begins there.
+    pub(crate) fn truncate_from_start(&mut self, start_offset: i64) -> bool {
+        let before = self.entries.iter().filter(|entry| entry.start_offset < start_offset).count();
+        let first =
+            self.entries.partition_point(|entry| entry.start_offset <= start_offset).saturating_sub(1);
+        self.entries.drain(..first);
+        if before > 0
+            && let Some(entry) = self.entries.first_mut()
+        {
+            entry.start_offset = entry.start_offset.max(start_offset);
+        }
+        before > 0
+    }
+
     pub(crate) fn at_offset(&self, offset: i64) -> Option<i32> {
         self.entries.iter().rev().find(|entry| entry.start_offset <= offset).map(|entry| entry.epoch)
     }
@@ -116,6 +130,23 @@ mod tests {
         assert_eq!(epochs.at_offset(10), Some(4));
         assert!(epochs.truncate(10));
         assert_eq!(epochs.latest(), Some(0));
+    }
+
+    #[test]
+    fn the_first_epoch_begins_where_the_log_does() {
+        let starts = |start_offset| {
+            let mut epochs = epochs();
+            let changed = epochs.truncate_from_start(start_offset);
+            (
+                changed,
+                epochs.entries.iter().map(|entry| (entry.epoch, entry.start_offset)).collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(starts(0), (false, vec![(0, 0), (3, 10)]));
+        assert_eq!(starts(4), (true, vec![(0, 4), (3, 10)]));
+        assert_eq!(starts(10), (true, vec![(3, 10)]));
+        assert_eq!(starts(12), (true, vec![(3, 12)]));
+        assert!(!LeaderEpochs::default().truncate_from_start(5));
     }
 
     #[test]

@@ -19,7 +19,6 @@ mod partition_files;
 mod partition_metadata;
 mod producer_snapshot;
 mod producer_state;
-pub mod properties_file;
 mod publish;
 mod recovery;
 mod segment;
@@ -28,17 +27,15 @@ mod text_lines;
 mod transaction_index;
 
 pub use config::{Durability, LogConfig};
-pub use data_dir::{
-    AdoptionError, BootstrapError, CloseError, DataDir, DataDirError, KRaftLogError, Metadata, MetadataError,
-    RecordError, Topic,
-};
+pub use data_dir::{BootstrapError, CloseError, DataDir, DataDirError, Metadata, MetadataError, Topic};
 pub use leader_epochs::EpochEnd;
 pub use log::{
     ActiveProducer, AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, DeleteError,
     FlushDue, FlushError, Isolation, Log, LogStart, LogStopped, MarkerError, OpenError, ReadError,
-    ReadOutcome, RecordRefused, TopicPartition, TransactionMarker, TransactionOutcome,
+    ReadOutcome, RecordRefused, ReplaceError, StartOffsetError, TopicPartition, TransactionMarker,
+    TransactionOutcome,
 };
-pub use partition_files::Deletion;
+pub use partition_files::{CleanedFiles, Deletion, FileKind};
 pub use producer_state::{SequenceError, VerificationGuard, VerificationRequest};
 pub use recovery::{RecoveryOutcome, TailFault, Truncation};
 pub use segment::{OffsetAndTimestamp, SegmentError};

@@ -7,6 +7,8 @@ mod lookup;
 mod marker;
 mod producers;
 mod read;
+mod replace;
+mod start;
 mod validate;
 mod writer;
 
@@ -23,6 +25,8 @@ pub use marker::{MarkerError, TransactionMarker, TransactionOutcome};
 use parking_lot::{Mutex, RwLock};
 pub use producers::ActiveProducer;
 pub use read::{Isolation, ReadError, ReadOutcome};
+pub use replace::ReplaceError;
+pub use start::StartOffsetError;
 use thiserror::Error;
 pub use validate::RecordRefused;
 use writer::LogWriter;
@@ -167,13 +171,16 @@ impl Log {
     fn recovered(&self, end_offset: i64) -> Result<Box<LogWriter>, WakeError> {
         let known = Known {
             recovery_point: end_offset,
+            log_start_offset: self.start_offset(),
             clean: true,
             index_interval_bytes: self.config().index_interval_bytes,
             now_ms: self.opened_ms,
             durability: self.config().durability(),
         };
-        let recovered = Listing::of(&self.files)
-            .and_then(|listing| recovery::recover(&self.files, &listing, known))
+        let recovered = self
+            .files
+            .list()
+            .and_then(|names| recovery::recover(&self.files, &Listing::of(&names), known))
             .map_err(|source| WakeError::Io { dir: self.dir().to_owned(), source })?;
         if recovered.outcome.truncation.is_some() {
             tracing::error!("the files of log {} are damaged: {}", self.topic_partition, recovered.outcome);

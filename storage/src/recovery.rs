@@ -17,7 +17,7 @@ use crate::{
     config::Durability,
     disk,
     leader_epochs::{self, LeaderEpochs},
-    partition_files::{FileKind, PartitionFiles},
+    partition_files::{FileKind, FileName, PartitionFiles, SegmentFiles, Suffix},
     producer_snapshot,
     producer_state::ProducerStates,
     publish::SegmentEnd,
@@ -29,6 +29,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known {
     pub(crate) recovery_point: i64,
+    /// Nothing below is part of the log.
+    pub(crate) log_start_offset: i64,
     /// The log was closed, so that its files end where its batches do.
     pub(crate) clean: bool,
     pub(crate) index_interval_bytes: u32,
@@ -55,9 +57,9 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    pub(crate) fn of(files: &PartitionFiles) -> io::Result<Listing> {
+    pub(crate) fn of(names: &[FileName]) -> Listing {
         let mut listing = Listing::default();
-        for (offset, kind) in files.list()? {
+        for &FileName { offset, kind, .. } in names.iter().filter(|name| name.suffix == Suffix::None) {
             match kind {
                 FileKind::Log => listing.bases.insert(offset),
                 FileKind::OffsetIndex => listing.indexed.insert(offset),
@@ -66,7 +68,27 @@ impl Listing {
                 FileKind::TimeIndex => false,
             };
         }
-        Ok(listing)
+        listing
+    }
+
+    pub(crate) fn first_base(&self) -> i64 {
+        self.bases.first().copied().unwrap_or(0)
+    }
+
+    /// Removes segments that lie below the log start: the last broker did not come to it.
+    pub(crate) fn drop_below(&mut self, files: &PartitionFiles, log_start_offset: i64) -> io::Result<()> {
+        let below = self.ranges().take_while(|(_, next)| next.is_some_and(|next| next <= log_start_offset));
+        for base_offset in below.map(|(base, _)| base).collect::<Vec<_>>() {
+            for kind in FileKind::OF_SEGMENT.into_iter().chain([FileKind::ProducerSnapshot]) {
+                remove_if_present(files, base_offset, kind)?;
+            }
+            for offsets in
+                [&mut self.bases, &mut self.indexed, &mut self.snapshots, &mut self.transaction_indexed]
+            {
+                offsets.remove(&base_offset);
+            }
+        }
+        Ok(())
     }
 
     /// Segments by base offset, each with the base of the next.
@@ -99,20 +121,41 @@ pub(crate) fn recover(files: &Arc<PartitionFiles>, listing: &Listing, known: Kno
     let (sealed, active, truncation) = read_segments(&mut scan, listing)?;
 
     let end_offset = active.segment().next_offset();
+    if end_offset < known.log_start_offset {
+        let lost = lost(&active, known.log_start_offset);
+        return begin_anew(files, known, scan.scanned_bytes, truncation.or(lost));
+    }
     remove_stale_snapshots(files, listing, end_offset, replay_from)?;
     if end_offset < replay_from {
         // The snapshot knew of batches that are gone.
         let again = Known { recovery_point: 0, clean: false, ..known };
-        let recovered = recover(files, &Listing::of(files)?, again)?;
+        let recovered = recover(files, &Listing::of(&files.list()?), again)?;
         return Ok(Recovered { outcome: RecoveryOutcome { truncation, ..recovered.outcome }, ..recovered });
     }
     let Scan { producers, mut leader_epochs, scanned_bytes, .. } = scan;
     leader_epochs.truncate(end_offset);
+    leader_epochs.truncate_from_start(known.log_start_offset.max(listing.first_base()));
     if leader_epochs != stored_epochs {
         leader_epochs.store(&epochs_path, known.durability)?;
     }
     let outcome = RecoveryOutcome { end_offset, scanned_bytes, truncation };
     Ok(Recovered { sealed, active, producers, leader_epochs, outcome })
+}
+
+/// For a log whose end is lost up to before its start. Its offsets go on there, for those before were given out.
+fn begin_anew(
+    files: &Arc<PartitionFiles>,
+    known: Known,
+    scanned_bytes: u64,
+    truncation: Option<Truncation>,
+) -> io::Result<Recovered> {
+    for name in files.list()?.iter().rev() {
+        disk::remove_file_if_present(&name.path(files.dir()))?;
+    }
+    LeaderEpochs::default().store(&files.dir().join(leader_epochs::FILE_NAME), known.durability)?;
+    let active = ActiveSegment::create(files, known.log_start_offset, known.now_ms)?;
+    let outcome = RecoveryOutcome { end_offset: known.log_start_offset, scanned_bytes, truncation };
+    Ok(Recovered { outcome, ..Recovered::empty(active) })
 }
 
 type Segments = (Vec<Arc<Segment>>, ActiveSegment, Option<Truncation>);
@@ -129,14 +172,18 @@ fn read_segments(scan: &mut Scan<'_>, listing: &Listing) -> io::Result<Segments>
             continue;
         }
         let mut scanned = scan.segment(base_offset, next_base)?;
-        let fault = scanned.take_fault(scan.files, base_offset)?;
+        let fault = scanned.take_fault(scan.files, base_offset);
         match next_base {
             Some(next_base) if fault.is_none() => {
                 sealed.push(scanned.seal(scan.files, base_offset, next_base)?);
             }
             _ => {
-                let active = scanned.resume(scan.files, base_offset, scan.known.now_ms);
+                // From behind, and the cut comes last: a start after a kill in between finds the same fault.
                 let removed_segments = remove_segments_behind(scan.files, listing, base_offset)?;
+                if fault.is_some() {
+                    scanned.cut(scan.files, base_offset)?;
+                }
+                let active = scanned.resume(scan.files, base_offset, scan.known.now_ms);
                 let fault = fault.or_else(|| lost(&active, scan.known.recovery_point));
                 return Ok((sealed, active, fault.map(|fault| Truncation { removed_segments, ..fault })));
             }
@@ -188,16 +235,12 @@ pub(crate) fn sealed_as_listed(
         position: u32::try_from(size_bytes).unwrap_or(u32::MAX),
         relative_offset: u32::try_from(next_offset - base_offset).unwrap_or(u32::MAX),
     };
-    Ok(Arc::new(Segment::sealed(Arc::clone(files), base_offset, end, aborted)))
+    Ok(Arc::new(Segment::sealed(SegmentFiles::new(Arc::clone(files), base_offset), end, aborted)))
 }
 
-/// Removes what belongs to no segment, and gives the first segment whose aborted transactions have to be found anew.
+/// The first segment whose aborted transactions have to be found anew.
 fn check_transaction_indexes(files: &PartitionFiles, listing: &Listing) -> io::Result<Option<i64>> {
     for &base_offset in &listing.transaction_indexed {
-        if !listing.bases.contains(&base_offset) {
-            remove_if_present(files, base_offset, FileKind::TransactionIndex)?;
-            continue;
-        }
         let path = files.path(base_offset, FileKind::TransactionIndex);
         let next_base = listing.bases.range(base_offset + 1..).next().copied().unwrap_or(i64::MAX);
         if !transaction_index::is_sound(&path, base_offset, next_base)? {
@@ -232,10 +275,8 @@ fn newest_snapshot(
 
 fn remove_segments_behind(files: &PartitionFiles, listing: &Listing, base_offset: i64) -> io::Result<usize> {
     let behind = listing.bases.range(base_offset + 1..);
-    for &base_offset in behind.clone() {
-        // The log last: without it nobody would look for the others.
-        let kinds = [FileKind::TransactionIndex, FileKind::TimeIndex, FileKind::OffsetIndex, FileKind::Log];
-        for kind in kinds {
+    for &base_offset in behind.clone().rev() {
+        for kind in FileKind::OF_SEGMENT {
             remove_if_present(files, base_offset, kind)?;
         }
     }

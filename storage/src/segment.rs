@@ -15,7 +15,7 @@ use crate::{
     disk::DiskFile,
     index::{Entries, Entry, IndexInMemory, IndexOnDisk, OffsetEntry, TimeEntry},
     map::{Map, MapWriter},
-    partition_files::{FileKind, Lease, PartitionFiles},
+    partition_files::{FileKind, Lease, PartitionFiles, Retirement, SegmentFiles},
     publish::{Published, SegmentEnd},
     segment_indexes::SegmentIndexes,
     transaction_index::{AbortedEntry, AbortedTransaction, Search, TransactionIndex},
@@ -26,7 +26,7 @@ pub(crate) const MAX_DECOMPRESSED_BYTES: usize = 100 << 20;
 
 pub(crate) struct Segment {
     base_offset: i64,
-    files: Arc<PartitionFiles>,
+    files: SegmentFiles,
     content: Published<Held>,
     indexes: RwLock<Indexes>,
     aborted: RwLock<TransactionIndex>,
@@ -47,6 +47,9 @@ enum Indexes {
 /// Why a segment cannot be read.
 #[derive(Debug, Error)]
 pub enum SegmentError {
+    /// What holds its records now, if anything does, is in the log.
+    #[error("{} was removed or replaced while it was looked at", path.display())]
+    Retired { path: PathBuf },
     #[error("cannot read {}: {source}", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error("{} is damaged at position {position}: {cause}", path.display())]
@@ -93,28 +96,17 @@ impl Segment {
         indexes: SegmentIndexes,
         aborted: TransactionIndex,
     ) -> Segment {
-        Segment::new(files, base_offset, end, Indexes::InMemory(indexes), aborted)
+        Segment::new(SegmentFiles::new(files, base_offset), end, Indexes::InMemory(indexes), aborted)
     }
 
     /// A segment with its indexes in their files.
-    pub(crate) fn sealed(
-        files: Arc<PartitionFiles>,
-        base_offset: i64,
-        end: SegmentEnd,
-        aborted: TransactionIndex,
-    ) -> Segment {
-        Segment::new(files, base_offset, end, Indexes::OnDisk, aborted)
+    pub(crate) fn sealed(files: SegmentFiles, end: SegmentEnd, aborted: TransactionIndex) -> Segment {
+        Segment::new(files, end, Indexes::OnDisk, aborted)
     }
 
-    fn new(
-        files: Arc<PartitionFiles>,
-        base_offset: i64,
-        end: SegmentEnd,
-        indexes: Indexes,
-        aborted: TransactionIndex,
-    ) -> Segment {
+    fn new(files: SegmentFiles, end: SegmentEnd, indexes: Indexes, aborted: TransactionIndex) -> Segment {
         Segment {
-            base_offset,
+            base_offset: files.base_offset(),
             files,
             content: Published::new(end, Held::Idle(Weak::new())),
             indexes: RwLock::new(indexes),
@@ -134,13 +126,19 @@ impl Segment {
         self.base_offset + i64::from(self.end().relative_offset)
     }
 
+    /// What the log's file is called in messages.
     pub(crate) fn path(&self) -> PathBuf {
-        self.files.path(self.base_offset, FileKind::Log)
+        self.files.name(FileKind::Log)
     }
 
     /// Keeps the segment's files where they are.
-    pub(crate) fn lease(&self) -> Lease {
-        self.files.lease(self.base_offset)
+    pub(crate) fn lease(&self) -> Result<Lease, SegmentError> {
+        self.files.lease().ok_or_else(|| SegmentError::Retired { path: self.path() })
+    }
+
+    /// To be called when the log does not list the segment any more.
+    pub(crate) fn retire(&self, why: Retirement) {
+        self.files.retire(why);
     }
 
     /// The files that a segment has besides its log, when it is not appended to any more.
@@ -185,7 +183,8 @@ impl Segment {
         upper_bound: i64,
         found: &mut Vec<AbortedTransaction>,
     ) -> Result<Search, SegmentError> {
-        let path = self.files.path(self.base_offset, FileKind::TransactionIndex);
+        let lease = self.lease()?;
+        let path = lease.path(FileKind::TransactionIndex);
         let aborted = self.aborted.read();
         aborted
             .collect(&path, from_offset, upper_bound, found)
@@ -204,7 +203,7 @@ impl Segment {
 
     /// For the writer: makes the file of aborted transactions complete. `None` if there are none.
     pub(crate) fn write_aborted(&self) -> io::Result<Option<DiskFile>> {
-        let path = self.files.path(self.base_offset, FileKind::TransactionIndex);
+        let path = self.files.name(FileKind::TransactionIndex);
         self.aborted.write().write(&path)
     }
 
@@ -243,9 +242,8 @@ impl Segment {
     /// Every batch up to the published end.
     pub(crate) fn batches(&self) -> Result<Batches, SegmentError> {
         let (end, map) = self.content.view(|end, held| self.map(end, held));
-        let map = map.map_err(|source| SegmentError::Io { path: self.path(), source })?;
         let next_offset = self.base_offset + i64::from(end.relative_offset);
-        Ok(Batches { map, end: end.position as usize, next_offset })
+        Ok(Batches { map: map?, end: end.position as usize, next_offset })
     }
 
     /// For the writer: `map` shall serve readers from here on.
@@ -262,7 +260,7 @@ impl Segment {
     pub(crate) fn seal(&self) {
         *self.indexes.write() = Indexes::OnDisk;
         self.content.replace_map(Held::Idle(Weak::new()));
-        self.files.trim(self.base_offset, u64::from(self.end().position));
+        self.files.trim(u64::from(self.end().position));
     }
 
     /// For the writer: the indexes of a segment that is not sealed.
@@ -278,7 +276,7 @@ impl Segment {
         matches!(&*self.indexes.read(), Indexes::InMemory(indexes) if indexes.is_full(max_bytes))
     }
 
-    fn map(&self, end: SegmentEnd, held: &mut Held) -> io::Result<Option<Arc<Map>>> {
+    fn map(&self, end: SegmentEnd, held: &mut Held) -> Result<Option<Arc<Map>>, SegmentError> {
         if end.position == 0 {
             return Ok(None);
         }
@@ -289,8 +287,10 @@ impl Segment {
         if let Some(map) = idle.upgrade() {
             return Ok(Some(map));
         }
-        let lease = self.lease();
-        let map = Map::sealed(&DiskFile::open(&self.path())?, end.position as usize, lease)?;
+        let lease = self.lease()?;
+        let map = DiskFile::open(&lease.path(FileKind::Log))
+            .and_then(|file| Map::sealed(&file, end.position as usize, lease))
+            .map_err(|source| SegmentError::Io { path: self.path(), source })?;
         *idle = Arc::downgrade(&map);
         Ok(Some(map))
     }
@@ -396,16 +396,14 @@ impl Segment {
         let found = match &*self.indexes.read() {
             Indexes::InMemory(indexes) => in_memory(indexes).last_where(before),
             Indexes::OnDisk => {
-                let _lease = self.lease();
-                IndexOnDisk::open(&self.files.path(self.base_offset, kind))
-                    .and_then(|index| index.last_where(before))
+                let lease = self.lease()?;
+                IndexOnDisk::open(&lease.path(kind)).and_then(|index| index.last_where(before))
             }
         };
         match found {
             // The segment is then searched from its front.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
-            found => found
-                .map_err(|source| SegmentError::Io { path: self.files.path(self.base_offset, kind), source }),
+            found => found.map_err(|source| SegmentError::Io { path: self.files.name(kind), source }),
         }
     }
 }

@@ -6,6 +6,5 @@ mod codec;
 pub mod consumer_offsets;
 pub mod control;
 pub mod metadata;
-pub mod quorum;
 
 pub use codec::{SchemaError, SchemaFault};

@@ -11,7 +11,7 @@ use super::{Log, LogStopped, LogWriter, State, WakeError};
 use crate::{
     active_segment::UnsyncedRecords,
     disk::{self, DiskFile},
-    partition_files::{Lease, PartitionFiles},
+    partition_files::{FileKind, Lease, PartitionFiles},
     segment::Segment,
 };
 
@@ -101,12 +101,14 @@ pub(super) struct UnflushedLog {
     pub(super) indexes: Vec<DiskFile>,
     pub(super) producers: Option<PathBuf>,
     pub(super) files: Arc<PartitionFiles>,
+    /// Of the segment that begins at the end, if one does, for the producers' snapshot would go with it.
+    pub(super) _end_lease: Lease,
 }
 
 impl UnsyncedLog {
     fn sync(&self) -> io::Result<()> {
-        for (segment, _lease) in &self.rolled {
-            DiskFile::open_to_write(&segment.path())?.sync_all()?;
+        for (_, lease) in &self.rolled {
+            DiskFile::open_to_write(&lease.path(FileKind::Log))?.sync_all()?;
         }
         self.active.sync()?;
         self.named_in.as_deref().map_or(Ok(()), disk::sync_dir)
@@ -116,9 +118,9 @@ impl UnsyncedLog {
 impl UnflushedLog {
     fn flush(&self) -> io::Result<()> {
         self.records.sync()?;
-        for (segment, _lease) in &self.rolled {
+        for (segment, lease) in &self.rolled {
             for kind in segment.indexes_on_disk() {
-                DiskFile::open_to_write(&self.files.path(segment.base_offset(), kind))?.sync_all()?;
+                DiskFile::open_to_write(&lease.path(kind))?.sync_all()?;
             }
         }
         self.indexes.iter().try_for_each(DiskFile::sync_all)?;

@@ -12,7 +12,7 @@ use crate::{
     config::LogConfig,
     disk::{self, DiskFile, is_disk_full},
     log::LogStopped,
-    partition_files::{Deletion, FileKind, PartitionFiles},
+    partition_files::{Deletion, FileKind, PartitionFiles, leftovers},
     partition_metadata,
     publish::{FirstUndecided, Watermark},
     recovery::{self, Known, Listing, Recovered, RecoveryOutcome, sealed_as_listed},
@@ -128,7 +128,8 @@ impl Log {
             ready.finish().map_err(|source| self.flush_error(source))?;
         }
         self.stop(&mut writer, LogStopped::Closed);
-        Ok(CloseOutcome { end_offset: self.end_offset(), still_mapped: self.files.is_mapped() })
+        self.files.hand_over();
+        Ok(CloseOutcome { end_offset: self.end_offset(), still_mapped: self.files.is_leased() })
     }
 
     /// Refuses everything from here on, and removes the directory as soon as nobody reads it.
@@ -166,14 +167,18 @@ impl Log {
     }
 
     fn open_files(&self, start: LogStart) -> io::Result<RecoveryOutcome> {
-        let mut listing = Listing::of(&self.files)?;
+        let mut listing = Listing::of(&leftovers::clear(&self.files)?);
         if listing.bases.is_empty() {
             let base_offset = self.start_offset();
             DiskFile::create_new(&self.files.path(base_offset, FileKind::Log))?;
             listing.bases.insert(base_offset);
         }
+        listing.drop_below(&self.files, self.start_offset())?;
         match start {
-            LogStart::Clean { end_offset } if listing.bases.range(end_offset + 1..).next().is_none() => {
+            LogStart::Clean { end_offset }
+                if self.start_offset() <= end_offset
+                    && listing.bases.range(end_offset + 1..).next().is_none() =>
+            {
                 self.list_segments(&listing, end_offset)
             }
             LogStart::Clean { .. } => self.recover(&listing, 0),
@@ -185,6 +190,7 @@ impl Log {
         let config = self.config();
         let known = Known {
             recovery_point,
+            log_start_offset: self.start_offset(),
             clean: false,
             index_interval_bytes: config.index_interval_bytes,
             now_ms: self.opened_ms,
@@ -207,7 +213,7 @@ impl Log {
             })
             .collect::<io::Result<Vec<_>>>()?;
         let mut segments = self.segments.write();
-        segments.log_start_offset = segments.log_start_offset.max(first_base(listing)).min(end_offset);
+        segments.log_start_offset = segments.log_start_offset.max(listing.first_base()).min(end_offset);
         segments.list = list;
         self.synced_offset.publish(end_offset as u64);
         *self.writer.lock() = Writer::Dormant { end_offset };
@@ -239,10 +245,6 @@ fn sync_new(files: &PartitionFiles) -> io::Result<()> {
     partition_metadata::sync(files.dir())?;
     disk::sync_dir(files.dir())?;
     files.dir().parent().map_or(Ok(()), disk::sync_dir)
-}
-
-fn first_base(listing: &Listing) -> i64 {
-    listing.bases.first().copied().unwrap_or(0)
 }
 
 impl OpenError {

@@ -12,7 +12,7 @@ impl Log {
         isolation: Isolation,
     ) -> Result<Option<OffsetAndTimestamp>, ReadError> {
         let readable_end = self.end_offset_for(isolation)?;
-        let found = self.first_with_timestamp(timestamp)?;
+        let found = self.steadily(|| self.first_with_timestamp(timestamp))?;
         Ok(found.filter(|found| found.offset < readable_end))
     }
 
@@ -22,7 +22,7 @@ impl Log {
         isolation: Isolation,
     ) -> Result<Option<OffsetAndTimestamp>, ReadError> {
         let readable_end = self.end_offset_for(isolation)?;
-        let found = self.with_max_timestamp()?;
+        let found = self.steadily(|| self.with_max_timestamp())?;
         Ok(found.filter(|found| found.offset < readable_end))
     }
 

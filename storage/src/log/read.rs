@@ -65,6 +65,16 @@ impl Log {
         at_least_one_batch: bool,
         isolation: Isolation,
     ) -> Result<ReadOutcome, ReadError> {
+        self.steadily(|| self.read_once(offset, max_bytes, at_least_one_batch, isolation))
+    }
+
+    fn read_once(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        at_least_one_batch: bool,
+        isolation: Isolation,
+    ) -> Result<ReadOutcome, ReadError> {
         let start = self.with_segments(|segments| self.start_read(segments, offset, isolation))??;
         let below_offset = match isolation {
             Isolation::ReadUncommitted => i64::MAX,
@@ -129,6 +139,16 @@ impl Log {
         let undecided = self.first_undecided.load();
         // A log start that was moved into an open transaction is as far as anybody has to wait.
         undecided.map_or(end, |first_offset| first_offset.max(segments.log_start_offset).min(end))
+    }
+
+    /// Looks again when a segment went while it was looked at: the log does not list it any more.
+    pub(super) fn steadily<R>(&self, look: impl Fn() -> Result<R, ReadError>) -> Result<R, ReadError> {
+        loop {
+            match look() {
+                Err(ReadError::Segment(SegmentError::Retired { .. })) => {}
+                looked => return looked,
+            }
+        }
     }
 
     /// Runs `look` on the segments of a log that is awake.

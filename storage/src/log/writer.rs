@@ -18,9 +18,8 @@ pub(super) struct LogWriter {
     pub(super) producers: ProducerStates,
     pub(super) verifications: Verifications,
     recovery_point: i64,
-    /// Rolled since the last flush; of the first ones the records are on the disk, but not the rest.
-    unflushed: Vec<Arc<Segment>>,
-    synced_segments: usize,
+    /// Rolled since the last flush.
+    unflushed: Vec<Rolled>,
     /// Records below are on the disk.
     synced_offset: i64,
     /// Whether the names of all segments are on the disk.
@@ -29,6 +28,12 @@ pub(super) struct LogWriter {
     flushed_snapshot: Option<i64>,
     /// The offset of the snapshot that was written last.
     stored_snapshot: Option<i64>,
+}
+
+struct Rolled {
+    segment: Arc<Segment>,
+    /// The records are on the disk, but not the rest.
+    is_synced: bool,
 }
 
 impl LogWriter {
@@ -45,8 +50,7 @@ impl LogWriter {
             producers,
             verifications: Verifications::default(),
             recovery_point,
-            unflushed,
-            synced_segments: 0,
+            unflushed: unflushed.into_iter().map(Rolled::new).collect(),
             synced_offset: recovery_point,
             names_synced: false,
             flushed_snapshot: None,
@@ -72,7 +76,7 @@ impl LogWriter {
         self.finish()?;
         let next = ActiveSegment::create(&self.files, self.end_offset(), now_ms)?;
         self.names_synced = false;
-        self.unflushed.push(std::mem::replace(&mut self.active, next).seal());
+        self.unflushed.push(Rolled::new(std::mem::replace(&mut self.active, next).seal()));
         Ok(self.active.segment())
     }
 
@@ -101,15 +105,16 @@ impl LogWriter {
             producers: self.store_producers()?,
             indexes: self.active.write_indexes()?,
             records: self.records(),
-            rolled: leased(&self.unflushed),
+            rolled: leased(self.unflushed.iter()),
             files: Arc::clone(&self.files),
+            _end_lease: self.files.lease(self.end_offset()),
         }))
     }
 
     fn records(&self) -> UnsyncedLog {
         UnsyncedLog {
             end_offset: self.end_offset(),
-            rolled: leased(&self.unflushed[self.synced_segments..]),
+            rolled: leased(self.unflushed.iter().filter(|rolled| !rolled.is_synced)),
             active: self.active.unsynced(),
             named_in: (!self.names_synced).then(|| self.files.dir().to_owned()),
         }
@@ -117,24 +122,30 @@ impl LogWriter {
 
     pub(super) fn synced(&mut self, synced: &UnsyncedLog) {
         self.synced_offset = self.synced_offset.max(synced.end_offset);
-        self.synced_segments += synced.rolled.len();
+        for rolled in &mut self.unflushed {
+            rolled.is_synced |= rolled.is_in(&synced.rolled);
+        }
         self.active.synced(&synced.active);
         // A segment that began meanwhile has a name that is not.
-        self.names_synced |= self.synced_segments == self.unflushed.len();
+        self.names_synced |= self.unflushed.iter().all(|rolled| rolled.is_synced);
     }
 
     /// To be called after [`LogWriter::synced`].
     pub(super) fn flushed(&mut self, flushed: &UnflushedLog) {
         let end_offset = flushed.records.end_offset;
         self.recovery_point = self.recovery_point.max(end_offset);
-        self.unflushed.drain(..flushed.rolled.len());
-        self.synced_segments -= flushed.rolled.len();
+        self.unflushed.retain(|rolled| !rolled.is_in(&flushed.rolled));
         if let Some(replaced) = self.flushed_snapshot.replace(end_offset)
             && !self.files.path(replaced, FileKind::Log).exists()
         {
             // What stays is removed at the next start.
             let _ = disk::remove_file(&self.files.path(replaced, FileKind::ProducerSnapshot));
         }
+    }
+
+    /// No flush has to care for segments that are no part of the log any more.
+    pub(super) fn forget(&mut self, gone: &[Arc<Segment>]) {
+        self.unflushed.retain(|rolled| !gone.iter().any(|gone| Arc::ptr_eq(gone, &rolled.segment)));
     }
 
     /// The snapshot's file; an empty log has none. One that is there already may be open: a flush syncs it.
@@ -152,6 +163,17 @@ impl LogWriter {
     }
 }
 
-fn leased(segments: &[Arc<Segment>]) -> Vec<(Arc<Segment>, Lease)> {
-    segments.iter().map(|segment| (Arc::clone(segment), segment.lease())).collect()
+impl Rolled {
+    fn new(segment: Arc<Segment>) -> Rolled {
+        Rolled { segment, is_synced: false }
+    }
+
+    fn is_in(&self, segments: &[(Arc<Segment>, Lease)]) -> bool {
+        segments.iter().any(|(segment, _)| Arc::ptr_eq(segment, &self.segment))
+    }
+}
+
+fn leased<'a>(rolled: impl Iterator<Item = &'a Rolled>) -> Vec<(Arc<Segment>, Lease)> {
+    let leased = |Rolled { segment, .. }: &Rolled| Some((Arc::clone(segment), segment.lease().ok()?));
+    rolled.filter_map(leased).collect()
 }

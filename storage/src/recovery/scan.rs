@@ -11,7 +11,7 @@ use crate::{
     index::Entries,
     leader_epochs::LeaderEpochs,
     map::Map,
-    partition_files::{FileKind, PartitionFiles},
+    partition_files::{FileKind, PartitionFiles, SegmentFiles},
     producer_state::ProducerStates,
     publish::SegmentEnd,
     segment::Segment,
@@ -164,22 +164,17 @@ impl Scan<'_> {
 }
 
 impl ScannedSegment {
-    /// The fault that ends the segment, after what lies behind it has been cut.
-    pub(super) fn take_fault(
-        &mut self,
-        files: &PartitionFiles,
-        base_offset: i64,
-    ) -> io::Result<Option<Truncation>> {
-        let Some(reason) = self.fault.take() else { return Ok(None) };
-        self.cut(files, base_offset)?;
-        Ok(Some(Truncation {
+    /// The fault that ends the segment, and what has to be cut for it.
+    pub(super) fn take_fault(&mut self, files: &PartitionFiles, base_offset: i64) -> Option<Truncation> {
+        let reason = self.fault.take()?;
+        Some(Truncation {
             offset: base_offset + i64::from(self.end.relative_offset),
             path: files.path(base_offset, FileKind::Log),
             position: u64::from(self.end.position),
             cut_bytes: self.file_bytes - u64::from(self.end.position),
             removed_segments: 0,
             reason,
-        }))
+        })
     }
 
     /// Makes it the segment that the log appends to, which takes the space allocated ahead when it needs it.
@@ -200,10 +195,10 @@ impl ScannedSegment {
         self.aborted.write_now(&files.path(base_offset, FileKind::TransactionIndex))?;
         let relative_offset = u32::try_from(next_base - base_offset).unwrap_or(u32::MAX);
         let end = SegmentEnd { relative_offset, ..self.end };
-        Ok(Arc::new(Segment::sealed(Arc::clone(files), base_offset, end, self.aborted)))
+        Ok(Arc::new(Segment::sealed(SegmentFiles::new(Arc::clone(files), base_offset), end, self.aborted)))
     }
 
-    fn cut(&self, files: &PartitionFiles, base_offset: i64) -> io::Result<()> {
+    pub(super) fn cut(&self, files: &PartitionFiles, base_offset: i64) -> io::Result<()> {
         let end_bytes = u64::from(self.end.position);
         if end_bytes == self.file_bytes {
             return Ok(());

@@ -1,6 +1,6 @@
 //! The cost to the broker of the round's records going out, and how fast Kafka's own consumer gets them.
 
-use super::{Measure, Measurement, Readings, round_topic};
+use super::{Life, MeasureError, Measurement, round_topic};
 use crate::figure::{Figure, Target};
 use crate::lab::Lab;
 use crate::peers::{Peer, RunningBroker};
@@ -9,7 +9,8 @@ use crate::sample::{Metric, Reading, Take};
 
 pub(super) const CONSUME: Measurement = Measurement {
     name: "consume",
-    measure: Measure::Kept(measure),
+    life: Life::Kept,
+    measure,
     figures: &[
         Figure {
             name: "broker CPU to consume, warm",
@@ -42,7 +43,7 @@ pub(super) const CONSUME: Measurement = Measurement {
     ],
 };
 
-fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Readings {
+fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Result<Vec<Reading>, MeasureError> {
     let before = cpu_seconds(broker.pid())?;
     let rate = lab.perf_tools(broker).consume(&round_topic(round), lab.workload.records)?;
     let cpu = cpu_seconds(broker.pid())? - before;

@@ -1,6 +1,6 @@
 //! From a producer's `send` to a consumer's `poll`, one record at a time.
 
-use super::{Measure, Measurement, Readings};
+use super::{Life, MeasureError, Measurement};
 use crate::figure::{Figure, Target};
 use crate::lab::Lab;
 use crate::peers::RunningBroker;
@@ -8,7 +8,8 @@ use crate::sample::{Metric, Reading, Take};
 
 pub(super) const LATENCY: Measurement = Measurement {
     name: "end-to-end latency",
-    measure: Measure::Kept(measure),
+    life: Life::Kept,
+    measure,
     figures: &[
         Figure {
             name: "kafka-e2e-latency average, warm",
@@ -27,7 +28,7 @@ pub(super) const LATENCY: Measurement = Measurement {
     ],
 };
 
-fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Readings {
+fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Result<Vec<Reading>, MeasureError> {
     let workload = &lab.workload;
     let topic = format!("compare-latency-{round}");
     let average_ms =

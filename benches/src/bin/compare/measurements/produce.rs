@@ -1,6 +1,6 @@
 //! The cost to the broker of records coming in, and how fast Kafka's own producer gets them in.
 
-use super::{Measure, Measurement, Readings, round_topic};
+use super::{Life, MeasureError, Measurement, round_topic};
 use crate::figure::{Figure, Target};
 use crate::lab::Lab;
 use crate::peers::{Peer, RunningBroker};
@@ -9,7 +9,8 @@ use crate::sample::{Metric, Reading, Take};
 
 pub(super) const PRODUCE: Measurement = Measurement {
     name: "produce",
-    measure: Measure::Kept(measure),
+    life: Life::Kept,
+    measure,
     figures: &[
         Figure {
             name: "broker CPU to produce, warm",
@@ -42,7 +43,7 @@ pub(super) const PRODUCE: Measurement = Measurement {
     ],
 };
 
-fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Readings {
+fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Result<Vec<Reading>, MeasureError> {
     let workload = &lab.workload;
     let before = cpu_seconds(broker.pid())?;
     let rate =
