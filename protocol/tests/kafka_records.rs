@@ -12,6 +12,9 @@ use ottla_protocol::records::metadata::{
     MetadataRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RemoveTopicRecord,
     TopicRecord,
 };
+use ottla_protocol::records::transaction_state::{
+    TransactionLogKey, TransactionLogValue, TransactionPartitions, TransactionStateKey,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use uuid::Uuid;
@@ -116,6 +119,56 @@ fn an_empty_group() {
     };
     assert_eq!(empty.encode(), hex("00030008636f6e73756d657200000004ffffffff000000000000000500000000"));
     assert_eq!(GroupMetadataValue::decode(&empty.encode()).unwrap(), empty);
+}
+
+#[test]
+fn keys_of_transaction_state() {
+    let key = TransactionLogKey { transactional_id: "my-txn".into() };
+    let bytes = hex("000000066d792d74786e");
+    assert_eq!(key.encode(), bytes);
+    assert_eq!(TransactionStateKey::decode(&bytes), Ok(TransactionStateKey::TransactionLog(key)));
+    let later = TransactionStateKey::decode(&hex("0001000141"));
+    assert_eq!(later, Ok(TransactionStateKey::Other { key_type: 1 }));
+}
+
+#[test]
+fn transactions_in_every_version() {
+    let mut ongoing = sample_transaction();
+    let v0 = hex(concat!(
+        "000000000000000003e800070000ea6001000000020001740000000200000000000000020001750000000100000001",
+        "0000018bcfe568010000018bcfe56800"
+    ));
+    assert_eq!(TransactionLogValue::decode(&v0), Ok(ongoing.clone()));
+    let fields = concat!(
+        "000100000000000003e800070000ea60010302740300000000000000020002750200000001000000018bcfe56801",
+        "0000018bcfe56800"
+    );
+    let v1 = hex(&format!("{fields}00"));
+    assert_eq!(ongoing.encode(), v1);
+    assert_eq!(TransactionLogValue::decode(&v1), Ok(ongoing.clone()));
+
+    ongoing.previous_producer_id = 999;
+    ongoing.next_producer_id = 1001;
+    ongoing.client_transaction_version = 2;
+    let v1_with_tags = hex(&format!("{fields}03000800000000000003e7010800000000000003e902020002"));
+    assert_eq!(ongoing.encode(), v1_with_tags);
+    assert_eq!(TransactionLogValue::decode(&v1_with_tags), Ok(ongoing));
+}
+
+#[test]
+fn a_transactional_id_without_a_transaction() {
+    let empty = TransactionLogValue {
+        producer_id: 5,
+        producer_epoch: 0,
+        transaction_status: 0,
+        transaction_partitions: None,
+        last_update_timestamp_ms: 1_700_000_000_000,
+        start_timestamp_ms: -1,
+        ..sample_transaction()
+    };
+    let v0 = hex("0000000000000000000500000000ea6000ffffffff0000018bcfe56800ffffffffffffffff");
+    assert_eq!(TransactionLogValue::decode(&v0), Ok(empty.clone()));
+    assert_eq!(empty.encode(), hex("0001000000000000000500000000ea6000000000018bcfe56800ffffffffffffffff00"));
 }
 
 #[test]
@@ -236,10 +289,12 @@ proptest! {
     fn damaged_records_give_an_error_or_a_record(mut bytes in vec(any::<u8>(), 0..80), version in 0..5u8) {
         let _key = ConsumerOffsetsKey::decode(&bytes);
         let _control = ControlRecordType::decode_key(&bytes);
+        let _transaction_key = TransactionStateKey::decode(&bytes);
         let _framed = MetadataRecord::decode(&[&[1, 2 + version, 0], &bytes[..]].concat());
         bytes.splice(0..0, [0, version]);
         let _offset = OffsetCommitValue::decode(&bytes);
         let _group = GroupMetadataValue::decode(&bytes);
+        let _transaction = TransactionLogValue::decode(&bytes);
     }
 }
 
@@ -269,6 +324,24 @@ fn sample_partition() -> PartitionRecord {
         leader_epoch: 5,
         partition_epoch: 6,
         directories: vec![DIRECTORY_ID],
+    }
+}
+
+fn sample_transaction() -> TransactionLogValue {
+    TransactionLogValue {
+        producer_id: 1000,
+        previous_producer_id: -1,
+        next_producer_id: -1,
+        producer_epoch: 7,
+        transaction_timeout_ms: 60_000,
+        transaction_status: 1,
+        transaction_partitions: Some(vec![
+            TransactionPartitions { topic: "t".into(), partition_ids: vec![0, 2] },
+            TransactionPartitions { topic: "u".into(), partition_ids: vec![1] },
+        ]),
+        last_update_timestamp_ms: 1_700_000_000_001,
+        start_timestamp_ms: 1_700_000_000_000,
+        client_transaction_version: 0,
     }
 }
 

@@ -232,9 +232,17 @@ impl Writer {
         self.out.put_slice(value);
     }
 
-    pub(in crate::records) fn array<T>(&mut self, values: &[T], mut element: impl FnMut(&mut Self, &T)) {
-        self.length(Some(values.len()));
-        for value in values {
+    pub(in crate::records) fn array<T>(&mut self, values: &[T], element: impl FnMut(&mut Self, &T)) {
+        self.nullable_array(Some(values), element);
+    }
+
+    pub(in crate::records) fn nullable_array<T>(
+        &mut self,
+        values: Option<&[T]>,
+        mut element: impl FnMut(&mut Self, &T),
+    ) {
+        self.length(values.map(<[T]>::len));
+        for value in values.unwrap_or_default() {
             element(self, value);
         }
     }

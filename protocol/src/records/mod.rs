@@ -6,5 +6,6 @@ mod codec;
 pub mod consumer_offsets;
 pub mod control;
 pub mod metadata;
+pub mod transaction_state;
 
 pub use codec::{SchemaError, SchemaFault};
