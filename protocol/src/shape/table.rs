@@ -117,6 +117,19 @@ shapes! {
     InitProducerIdResponse, flexible from 2: [I32, I16, I64, I16, I64.from(6), I16.from(6)];
     OffsetForLeaderEpochRequest, flexible from 4: [I32.from(3), array(&[STR, array(&[I32, I32, I32])])];
     OffsetForLeaderEpochResponse, flexible from 4: [I32, array(&[STR, array(&[I16, I32, I32, I64])])];
+    AddPartitionsToTxnRequest, flexible from 3: [array(&[STR, I64, I16, BOOL, array(&[STR, list(&I32)])]).from(4),
+        STR.until(3), I64.until(3), I16.until(3), array(&[STR, list(&I32)]).until(3)];
+    AddPartitionsToTxnResponse, flexible from 3: [I32, I16.from(4),
+        array(&[STR, array(&[STR, array(&[I32, I16])])]).from(4), array(&[STR, array(&[I32, I16])]).until(3)];
+    AddOffsetsToTxnRequest, flexible from 3: [STR, I64, I16, STR];
+    AddOffsetsToTxnResponse, flexible from 3: [I32, I16];
+    EndTxnRequest, flexible from 3: [STR, I64, I16, BOOL];
+    EndTxnResponse, flexible from 3: [I32, I16, I64.from(5), I16.from(5)];
+    WriteTxnMarkersRequest, flexible from 1: [array(&[I64, I16, BOOL, array(&[STR, list(&I32)]), I32])];
+    WriteTxnMarkersResponse, flexible from 1: [array(&[I64, array(&[STR, array(&[I32, I16])])])];
+    TxnOffsetCommitRequest, flexible from 3: [STR, STR, I64, I16, I32.from(3), STR.from(3), STR.from(3),
+        array(&[STR, array(&[I32, I64, I32.from(2), STR])])];
+    TxnOffsetCommitResponse, flexible from 3: [I32, array(&[STR, array(&[I32, I16])])];
     DescribeConfigsRequest, flexible from 4: [array(&[I8, STR, list(&STR)]), BOOL, BOOL.from(3)];
     DescribeConfigsResponse, flexible from 4: [I32,
         array(&[I16, STR, I8, STR, array(&[STR, STR, BOOL, I8, BOOL, array(&[STR, STR, I8]), I8.from(3),
@@ -137,6 +150,11 @@ shapes! {
     DescribeClusterRequest, flexible from 0: [BOOL, I8.from(1), BOOL.from(2)];
     DescribeClusterResponse, flexible from 0: [I32, I16, STR, I8.from(1), STR, I32,
         array(&[I32, STR, I32, STR, BOOL.from(2)]), I32];
+    DescribeTransactionsRequest, flexible from 0: [list(&STR)];
+    DescribeTransactionsResponse, flexible from 0: [I32,
+        array(&[I16, STR, STR, I32, I64, I64, I16, array(&[STR, list(&I32)])])];
+    ListTransactionsRequest, flexible from 0: [list(&STR), list(&I64), I64.from(1), STR.from(2)];
+    ListTransactionsResponse, flexible from 0: [I32, I16, list(&STR), array(&[STR, I64, STR])];
     DescribeTopicPartitionsRequest, flexible from 0: [array(&[STR]), I32, nullable(&[STR, I32])];
     DescribeTopicPartitionsResponse, flexible from 0: [I32,
         array(&[I16, STR, UUID, BOOL, array(&[I16, I32, I32, I32, list(&I32), list(&I32), list(&I32),

@@ -16,10 +16,11 @@ macro_rules! every_api {
             ProduceRequest FetchRequest ListOffsetsRequest MetadataRequest OffsetCommitRequest OffsetFetchRequest
             FindCoordinatorRequest JoinGroupRequest HeartbeatRequest LeaveGroupRequest SyncGroupRequest
             DescribeGroupsRequest ListGroupsRequest ApiVersionsRequest CreateTopicsRequest DeleteTopicsRequest
-            DeleteRecordsRequest InitProducerIdRequest OffsetForLeaderEpochRequest DescribeConfigsRequest
+            DeleteRecordsRequest InitProducerIdRequest OffsetForLeaderEpochRequest AddPartitionsToTxnRequest
+            AddOffsetsToTxnRequest EndTxnRequest WriteTxnMarkersRequest TxnOffsetCommitRequest DescribeConfigsRequest
             AlterConfigsRequest DescribeLogDirsRequest CreatePartitionsRequest DeleteGroupsRequest
             IncrementalAlterConfigsRequest OffsetDeleteRequest DescribeClusterRequest
-            DescribeTopicPartitionsRequest)
+            DescribeTransactionsRequest ListTransactionsRequest DescribeTopicPartitionsRequest)
     };
     ($check:ident, $input:expr; $($request:ident)*) => {$(
         $check::<$request, $request>($input)?;
