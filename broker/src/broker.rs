@@ -10,8 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::config::{Config, DataPlace};
-use crate::groups::offsets_log::LoadGroupsError;
 use crate::housekeeping;
+use crate::internal_topic::LoadError;
 use crate::listener::{BindError, Endpoint, Listener};
 use crate::server::Server;
 use crate::state::BrokerState;
@@ -39,8 +39,8 @@ pub enum StartError {
     AdvertisedCount { listeners: usize, advertised: usize },
     #[error("cannot make a temporary directory: {0}")]
     Temporary(io::Error),
-    #[error("cannot load the groups and their offsets: {0}")]
-    Groups(#[from] LoadGroupsError),
+    #[error("cannot load groups, offsets and transactions: {0}")]
+    Load(#[from] LoadError),
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     #[error(transparent)]

@@ -92,7 +92,6 @@ impl Partition {
         Err(ErrorCode::KafkaStorageError)
     }
 
-    #[expect(dead_code, reason = "the transaction coordinator will call it")]
     /// Ends a transaction, then wakes the fetches that waited for it.
     pub(crate) fn append_marker(
         &self,
@@ -199,7 +198,6 @@ pub(crate) fn append_error_code(error: &AppendError) -> ErrorCode {
     }
 }
 
-#[expect(dead_code, reason = "the transaction coordinator will call it")]
 /// What Kafka answers to a refused transaction marker.
 pub(crate) fn marker_error_code(error: &MarkerError) -> ErrorCode {
     match error {

@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::messages::{
-    ApiKey, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteGroupsRequest,
-    DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest, DescribeGroupsRequest,
-    DescribeLogDirsRequest, DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest,
-    HeartbeatRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest,
-    LeaveGroupRequest, ListGroupsRequest, ListOffsetsRequest, MetadataRequest, OffsetCommitRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, ApiKey, ApiVersionsRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteGroupsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, DescribeGroupsRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
+    DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest, HeartbeatRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, JoinGroupRequest, LeaveGroupRequest,
+    ListGroupsRequest, ListOffsetsRequest, ListTransactionsRequest, MetadataRequest, OffsetCommitRequest,
     OffsetDeleteRequest, OffsetFetchRequest, OffsetForLeaderEpochRequest, ProduceRequest, SyncGroupRequest,
+    TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
 use ottla_protocol::{
     DecodeError, EncodeError, Encoded, RequestHeader, VersionRange, decode_body, encode_response,
@@ -41,6 +43,11 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::to::<DeleteTopicsRequest>(),
     Route::to::<InitProducerIdRequest>(),
     Route::to::<OffsetForLeaderEpochRequest>(),
+    Route::to::<AddPartitionsToTxnRequest>(),
+    Route::to::<AddOffsetsToTxnRequest>(),
+    Route::to::<EndTxnRequest>(),
+    Route::to::<WriteTxnMarkersRequest>(),
+    Route::to::<TxnOffsetCommitRequest>(),
     Route::to::<DescribeConfigsRequest>(),
     Route::to::<DescribeLogDirsRequest>(),
     Route::to::<CreatePartitionsRequest>(),
@@ -48,6 +55,8 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::to::<IncrementalAlterConfigsRequest>(),
     Route::to::<OffsetDeleteRequest>(),
     Route::to::<DescribeClusterRequest>(),
+    Route::to::<DescribeTransactionsRequest>(),
+    Route::to::<ListTransactionsRequest>(),
     Route::to::<DescribeTopicPartitionsRequest>(),
 ];
 

@@ -9,9 +9,12 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch_sessions::FetchSessions;
 use crate::groups::coordinator::GroupCoordinator;
-use crate::groups::offsets_log::LoadGroupsError;
 use crate::groups::offsets_topic::OffsetsTopic;
+use crate::internal_topic::LoadError;
 use crate::topics::Topics;
+use crate::transactions::coordinator::{NewProducerId, Surroundings, TransactionCoordinator};
+use crate::transactions::markers::PartitionMarkers;
+use crate::transactions::state_topic::StateTopic;
 
 /// The state behind every handler. Each part has one owner; handlers reach it through `Arc<BrokerState>`.
 pub(crate) struct BrokerState {
@@ -19,24 +22,48 @@ pub(crate) struct BrokerState {
     pub(crate) clock: Clock,
     pub(crate) cluster_id: StrBytes,
     pub(crate) topics: Arc<Topics>,
-    pub(crate) groups: GroupCoordinator,
+    pub(crate) offsets: OffsetsTopic,
+    pub(crate) groups: Arc<GroupCoordinator>,
+    pub(crate) transactions: TransactionCoordinator,
     pub(crate) fetch_sessions: Mutex<FetchSessions>,
 }
 
 impl BrokerState {
-    /// Loads the groups; within a tokio runtime.
-    pub(crate) fn new(config: Config, topics: Topics) -> Result<BrokerState, LoadGroupsError> {
-        let slots = usize::try_from(config.settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
+    /// Loads the groups, then the transactions, which may still have to be ended in the groups' offsets; within a tokio
+    /// runtime.
+    pub(crate) fn new(config: Config, topics: Topics) -> Result<BrokerState, LoadError> {
+        let settings = &config.settings;
+        let slots = usize::try_from(settings.max_incremental_fetch_session_cache_slots).unwrap_or(0);
         let topics = Arc::new(topics);
-        let offsets = OffsetsTopic::new(Arc::clone(&topics), &config.settings);
         let clock = config.clock.clone();
+        let offsets = OffsetsTopic::new(Arc::clone(&topics), settings);
+        let groups = GroupCoordinator::start(settings.into(), clock.clone(), Box::new(offsets.clone()))?;
+        let groups = Arc::new(groups);
+        let markers = PartitionMarkers { topics: Arc::clone(&topics), groups: Arc::clone(&groups) };
+        let around = Surroundings {
+            clock: clock.clone(),
+            log: Box::new(StateTopic::new(Arc::clone(&topics), settings)),
+            markers: Box::new(markers),
+            new_producer_id: new_producer_ids(Arc::clone(&topics)),
+        };
         Ok(BrokerState {
-            groups: GroupCoordinator::start((&config.settings).into(), clock.clone(), Box::new(offsets))?,
+            transactions: TransactionCoordinator::start(settings.into(), around)?,
+            offsets,
+            groups,
             clock,
-            config,
             cluster_id: StrBytes::from_string(topics.cluster_id().to_owned()),
             topics,
             fetch_sessions: Mutex::new(FetchSessions::new(slots)),
+            config,
         })
     }
+}
+
+fn new_producer_ids(topics: Arc<Topics>) -> NewProducerId {
+    Box::new(move || {
+        topics.new_producer_id().map_err(|error| {
+            tracing::error!("no producer id can be given: {error}");
+            error.code()
+        })
+    })
 }

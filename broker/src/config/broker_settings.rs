@@ -113,6 +113,22 @@ settings! {
         "The replication factor of __consumer_offsets. Kafka's default is 3; one broker holds one replica.";
     offsets_topic_segment_bytes: i32 = 104_857_600, "offsets.topic.segment.bytes", AT_LEAST_ONE,
         "The segment size of __consumer_offsets.";
+    transaction_max_timeout_ms: i32 = 900_000, "transaction.max.timeout.ms", AT_LEAST_ONE,
+        "The longest that a producer may ask for its transactions to stay open.";
+    transaction_abort_timed_out_transaction_cleanup_interval_ms: i32 = 10_000, "transaction.abort.timed.out.transaction.cleanup.interval.ms", AT_LEAST_ONE,
+        "How often open transactions are checked for their timeout.";
+    transactional_id_expiration_ms: i32 = 604_800_000, "transactional.id.expiration.ms", AT_LEAST_ONE,
+        "How long a transactional id is remembered that nobody uses.";
+    transaction_remove_expired_transaction_cleanup_interval_ms: i32 = 3_600_000, "transaction.remove.expired.transaction.cleanup.interval.ms", AT_LEAST_ONE,
+        "How often transactional ids are checked for expiry.";
+    transaction_state_log_num_partitions: i32 = 50, "transaction.state.log.num.partitions", AT_LEAST_ONE,
+        "The partitions that __transaction_state is created with, when the first transactional id comes.";
+    transaction_state_log_replication_factor: i32 = 1, "transaction.state.log.replication.factor", AT_LEAST_ONE,
+        "The replication factor of __transaction_state. Kafka's default is 3; one broker holds one replica.";
+    transaction_state_log_min_isr: i32 = 1, "transaction.state.log.min.isr", AT_LEAST_ONE,
+        "min.insync.replicas of __transaction_state. Kafka's default is 2; one broker holds one replica.";
+    transaction_state_log_segment_bytes: i32 = 104_857_600, "transaction.state.log.segment.bytes", AT_LEAST_ONE,
+        "The segment size of __transaction_state.";
 }
 
 impl BrokerSettings {

@@ -80,7 +80,8 @@ const PREFIXES: &[&str] = &[
     "ssl.",
     "super.users",
     "telemetry.",
-    "transaction.",
-    "transactional.",
+    "transaction.partition.",
+    "transaction.state.log.load.",
+    "transaction.two.phase.",
     "zookeeper.",
 ];

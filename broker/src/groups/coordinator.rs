@@ -12,19 +12,21 @@ use ottla_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics;
 use ottla_protocol::messages::offset_fetch_response::OffsetFetchResponseTopics;
 use ottla_protocol::messages::{
     GroupId, HeartbeatRequest, JoinGroupResponse, OffsetCommitRequest, OffsetCommitResponse,
-    SyncGroupRequest, SyncGroupResponse, TopicName,
+    SyncGroupRequest, SyncGroupResponse, TopicName, TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
+use ottla_storage::{MarkerError, TransactionMarker};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::classic::Join;
-use super::offsets_log::{AppendGroupsError, LoadGroupsError, OffsetsLog};
-use super::record::CoordinatorRecord;
+use super::offsets_log::{AppendGroupsError, LogEvent, OffsetsLog, OpenTransaction};
+use super::record::{CoordinatorRecord, Written};
 use super::state::Groups;
 use super::turn::{Answer, Effects, GroupConfig, Now, Ticket};
 use crate::clock::Clock;
+use crate::internal_topic::LoadError;
 
 /// Serves all groups of the broker. Dropping it ends its timer; requests that wait are then answered with
 /// COORDINATOR_NOT_AVAILABLE.
@@ -56,12 +58,17 @@ impl GroupCoordinator {
         config: GroupConfig,
         clock: Clock,
         log: Box<dyn OffsetsLog>,
-    ) -> Result<GroupCoordinator, LoadGroupsError> {
+    ) -> Result<GroupCoordinator, LoadError> {
         let mut groups = Groups::new(config);
         let now = now(&clock);
         let mut loaded = 0_u64;
-        log.replay(&mut |record| {
-            groups.apply(record, now);
+        log.replay(&mut |event| {
+            match event {
+                LogEvent::Record(record, written) => groups.apply(record, written, now),
+                LogEvent::EndOfTransaction { log_partition, producer_id, outcome } => {
+                    groups.end_transaction(log_partition, producer_id, outcome, now);
+                }
+            }
             loaded += 1;
         })?;
         if loaded > 0 {
@@ -92,7 +99,7 @@ impl GroupCoordinator {
         let (group_id, member_id) = (join.request.group_id.clone(), join.request.member_id.clone());
         let before = inner.groups.membership(&group_id).cloned();
         let effects = inner.groups.join(join, self.shared.now());
-        if let Err(error) = self.shared.append(&effects.records) {
+        if let Err(error) = self.shared.append(&effects.records, None) {
             inner.groups.restore_membership(&group_id, before);
             let refusal =
                 JoinGroupResponse::default().with_member_id(member_id).with_error_code(error.code().code());
@@ -120,7 +127,7 @@ impl GroupCoordinator {
         let group_id = request.group_id.clone();
         let before = inner.groups.membership(&group_id).cloned();
         let effects = inner.groups.sync(ticket, request, self.shared.now());
-        if let Err(error) = self.shared.append(&effects.records) {
+        if let Err(error) = self.shared.append(&effects.records, None) {
             // Everybody goes on waiting, and the leader tries again.
             inner.groups.restore_membership(&group_id, before);
             let refusal = SyncGroupResponse::default().with_error_code(error.code().code());
@@ -154,16 +161,51 @@ impl GroupCoordinator {
     ) -> Result<OffsetCommitResponse, ErrorCode> {
         let mut inner = self.shared.lock();
         let (response, records) = inner.groups.commit_offsets(request, exists, self.shared.now())?;
-        self.shared.append_and_apply(&mut inner, records)?;
+        self.shared.append_and_apply(&mut inner, records, None)?;
         Ok(response)
+    }
+
+    /// As [`GroupCoordinator::commit_offsets`], as a part of a transaction: what is committed counts when that is.
+    ///
+    /// # Errors
+    /// When the commit is refused as a whole, or could not be written.
+    pub(crate) fn commit_offsets_in_transaction(
+        &self,
+        request: &TxnOffsetCommitRequest,
+        transaction: &OpenTransaction,
+        exists: impl Fn(&TopicName, i32) -> bool,
+    ) -> Result<TxnOffsetCommitResponse, ErrorCode> {
+        let mut inner = self.shared.lock();
+        let now = self.shared.now();
+        let (response, records) = inner.groups.commit_offsets_in_transaction(request, exists, now)?;
+        self.shared.append_and_apply(&mut inner, records, Some(transaction))?;
+        Ok(response)
+    }
+
+    /// Writes a transaction's marker into a partition of the offsets log, where the offsets that it commits now count.
+    ///
+    /// # Errors
+    /// The transaction is still open there.
+    pub(crate) fn end_transaction(
+        &self,
+        partition: i32,
+        marker: &TransactionMarker,
+    ) -> Result<(), MarkerError> {
+        let mut inner = self.shared.lock();
+        let now = self.shared.now();
+        self.shared.log.append_marker(partition, marker, now.wall_ms)?;
+        inner.groups.end_transaction(partition, marker.producer_id, marker.outcome, now);
+        self.shared.wake_timer(&inner);
+        Ok(())
     }
 
     pub(crate) fn fetch_offsets(
         &self,
         group_id: &GroupId,
         topics: Option<&[OffsetFetchRequestTopics]>,
+        require_stable: bool,
     ) -> Vec<OffsetFetchResponseTopics> {
-        self.shared.lock().groups.fetch_offsets(group_id, topics)
+        self.shared.lock().groups.fetch_offsets(group_id, topics, require_stable)
     }
 
     /// Deletes the offsets of `partitions`; the outcome of each is in the same place.
@@ -183,7 +225,7 @@ impl GroupCoordinator {
             let outcome = inner.groups.delete_offset(group_id, topic, *partition);
             outcomes.push(outcome.map(|record| records.extend(record)));
         }
-        self.shared.append_and_apply(&mut inner, records)?;
+        self.shared.append_and_apply(&mut inner, records, None)?;
         Ok(outcomes)
     }
 
@@ -191,7 +233,7 @@ impl GroupCoordinator {
     pub(crate) fn topic_deleted(&self, topic: &TopicName) {
         let mut inner = self.shared.lock();
         let records = inner.groups.delete_topic_offsets(topic);
-        if self.shared.append_and_apply(&mut inner, records).is_err() {
+        if self.shared.append_and_apply(&mut inner, records, None).is_err() {
             warn!(
                 topic = topic.as_str(),
                 "committed offsets outlive their topic; a new topic of this name would inherit them"
@@ -202,7 +244,7 @@ impl GroupCoordinator {
     pub(crate) fn delete_group(&self, group_id: &GroupId) -> Result<(), ErrorCode> {
         let mut inner = self.shared.lock();
         let records = inner.groups.delete_group(group_id)?;
-        self.shared.append_and_apply(&mut inner, records)
+        self.shared.append_and_apply(&mut inner, records, None)
     }
 
     /// `None` if there is no such group.
@@ -239,19 +281,29 @@ impl Shared {
         now(&self.clock)
     }
 
-    fn append(&self, records: &[CoordinatorRecord]) -> Result<(), AppendGroupsError> {
+    fn append(
+        &self,
+        records: &[CoordinatorRecord],
+        transaction: Option<&OpenTransaction>,
+    ) -> Result<Vec<Written>, AppendGroupsError> {
         if records.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         self.log
-            .append(records, self.clock.now_ms())
+            .append(records, transaction, self.clock.now_ms())
             .inspect_err(|error| warn!(%error, "group state was not written"))
     }
 
-    fn append_and_apply(&self, inner: &mut Inner, records: Vec<CoordinatorRecord>) -> Result<(), ErrorCode> {
-        self.append(&records).map_err(|error| error.code())?;
+    fn append_and_apply(
+        &self,
+        inner: &mut Inner,
+        records: Vec<CoordinatorRecord>,
+        transaction: Option<&OpenTransaction>,
+    ) -> Result<(), ErrorCode> {
+        let written = self.append(&records, transaction).map_err(|error| error.code())?;
         let now = self.now();
-        records.into_iter().for_each(|record| inner.groups.apply(record, now));
+        let written = records.into_iter().zip(written);
+        written.for_each(|(record, written)| inner.groups.apply(record, written, now));
         self.wake_timer(inner);
         Ok(())
     }
@@ -259,7 +311,7 @@ impl Shared {
     /// For events that nobody can refuse. If their records cannot be written, an earlier generation comes back after
     /// a restart, and its members time out.
     fn carry_out(&self, inner: &mut Inner, effects: Effects) {
-        let _ = self.append(&effects.records);
+        let _ = self.append(&effects.records, None);
         inner.answer(effects.answers);
         self.wake_timer(inner);
     }
@@ -284,7 +336,7 @@ impl Shared {
         self.carry_out(&mut inner, effects);
         let records = inner.groups.expire_offsets(now);
         // What could not be written is found again by the next look.
-        let _ = self.append_and_apply(&mut inner, records);
+        let _ = self.append_and_apply(&mut inner, records, None);
     }
 }
 
@@ -348,22 +400,45 @@ mod tests {
     /// Keeps records in memory, or refuses them.
     #[derive(Clone, Default)]
     struct MemoryLog {
-        records: Arc<Mutex<Vec<CoordinatorRecord>>>,
+        events: Arc<Mutex<Vec<LogEvent>>>,
         is_full: Arc<AtomicBool>,
     }
 
     impl OffsetsLog for MemoryLog {
-        fn append(&self, records: &[CoordinatorRecord], _: i64) -> Result<(), AppendGroupsError> {
+        fn append(
+            &self,
+            records: &[CoordinatorRecord],
+            transaction: Option<&OpenTransaction>,
+            _: i64,
+        ) -> Result<Vec<Written>, AppendGroupsError> {
             if self.is_full.load(Ordering::SeqCst) {
                 let source = AppendError::DiskFull { dir: "log".into() };
                 return Err(AppendGroupsError::Append { partition: 0, source });
             }
-            self.records.lock().extend_from_slice(records);
+            let mut events = self.events.lock();
+            let producer_id = transaction.map(|transaction| transaction.producer.id);
+            let mut written = Vec::new();
+            for record in records {
+                let at = Written { log_partition: 0, log_offset: events.len() as i64, producer_id };
+                events.push(LogEvent::Record(record.clone(), at));
+                written.push(at);
+            }
+            Ok(written)
+        }
+
+        fn append_marker(
+            &self,
+            log_partition: i32,
+            marker: &TransactionMarker,
+            _: i64,
+        ) -> Result<(), MarkerError> {
+            let (producer_id, outcome) = (marker.producer_id, marker.outcome);
+            self.events.lock().push(LogEvent::EndOfTransaction { log_partition, producer_id, outcome });
             Ok(())
         }
 
-        fn replay(&self, load: &mut dyn FnMut(CoordinatorRecord)) -> Result<(), LoadGroupsError> {
-            self.records.lock().iter().cloned().for_each(load);
+        fn replay(&self, load: &mut dyn FnMut(LogEvent)) -> Result<(), LoadError> {
+            self.events.lock().iter().cloned().for_each(load);
             Ok(())
         }
     }

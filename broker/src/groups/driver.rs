@@ -15,7 +15,7 @@ use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::MemberId;
 use super::classic::Join;
-use super::record::CoordinatorRecord;
+use super::record::{CoordinatorRecord, Written};
 use super::state::Groups;
 use super::turn::{Answer, Effects, GroupConfig, Now, Ticket};
 
@@ -182,7 +182,7 @@ impl Driver {
     }
 
     pub(super) fn committed(&self) -> Option<i64> {
-        self.groups.offsets(&group_id())?.get(&topic("t"), 0).map(|committed| committed.offset)
+        self.groups.group(&group_id())?.offsets.get(&topic("t"), 0).map(|committed| committed.offset)
     }
 
     /// Lets time pass, deadline by deadline.
@@ -202,8 +202,11 @@ impl Driver {
 
     /// Records that take effect when they are written.
     pub(super) fn write(&mut self, records: Vec<CoordinatorRecord>) {
-        self.log.extend(records.iter().cloned());
-        records.into_iter().for_each(|record| self.groups.apply(record, self.now));
+        for record in records {
+            let written = Written { log_partition: 0, log_offset: self.log.len() as i64, producer_id: None };
+            self.log.push(record.clone());
+            self.groups.apply(record, written, self.now);
+        }
     }
 
     pub(super) fn state(&self) -> String {

@@ -13,7 +13,6 @@ pub(crate) mod record;
 pub(crate) mod state;
 pub(crate) mod turn;
 
-mod detach;
 #[cfg(test)]
 mod driver;
 #[cfg(test)]

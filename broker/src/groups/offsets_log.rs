@@ -1,19 +1,50 @@
 //! What the coordinator needs of the place where its records are kept.
 
 use ottla_protocol::ErrorCode;
-use ottla_protocol::batch::{BatchError, BuildError};
-use ottla_storage::AppendError;
+use ottla_protocol::batch::BuildError;
+use ottla_storage::{AppendError, MarkerError, SequenceError, TransactionMarker, VerificationGuard};
 
-use super::record::CoordinatorRecord;
+use super::record::{CoordinatorRecord, Written};
+use crate::internal_topic::LoadError;
 use crate::topics::CreateTopicError;
+use crate::transactions::transaction::{Outcome, Producer};
 
 /// Keeps records for the next start. What is appended has survived the process when this returns.
 pub(crate) trait OffsetsLog: Send + Sync {
-    /// Appends records, those of one group all or none.
-    fn append(&self, records: &[CoordinatorRecord], now_ms: i64) -> Result<(), AppendGroupsError>;
+    /// Appends records, those of one group all or none, and answers where each is. As a part of a transaction all are
+    /// of one group.
+    fn append(
+        &self,
+        records: &[CoordinatorRecord],
+        transaction: Option<&OpenTransaction>,
+        now_ms: i64,
+    ) -> Result<Vec<Written>, AppendGroupsError>;
 
-    /// Gives every record ever appended to `load`; those of one group in the order in which they were appended.
-    fn replay(&self, load: &mut dyn FnMut(CoordinatorRecord)) -> Result<(), LoadGroupsError>;
+    /// Ends a transaction in one partition of the log; nothing if there is no such partition.
+    fn append_marker(
+        &self,
+        partition: i32,
+        marker: &TransactionMarker,
+        now_ms: i64,
+    ) -> Result<(), MarkerError>;
+
+    /// Gives everything ever appended to `load`; what is about one group in the order in which it was appended.
+    fn replay(&self, load: &mut dyn FnMut(LogEvent)) -> Result<(), LoadError>;
+}
+
+/// The transaction that records are a part of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenTransaction {
+    pub(crate) producer: Producer,
+    /// If the transaction is not open in the group's partition yet.
+    pub(crate) verification: Option<VerificationGuard>,
+}
+
+/// What the log tells at start.
+#[derive(Debug, Clone)]
+pub(crate) enum LogEvent {
+    Record(CoordinatorRecord, Written),
+    EndOfTransaction { log_partition: i32, producer_id: i64, outcome: Outcome },
 }
 
 /// Why records were not written.
@@ -28,25 +59,24 @@ pub(crate) enum AppendGroupsError {
 }
 
 impl AppendGroupsError {
-    /// What the client is told: that its request is too large, or to look for a coordinator again.
+    /// What the client is told: that its request is too large, that its transaction is over, or to look for a
+    /// coordinator again.
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
             AppendGroupsError::Create(_) => ErrorCode::CoordinatorNotAvailable,
-            AppendGroupsError::Build { .. }
-            | AppendGroupsError::Append {
-                source: AppendError::MessageTooLarge { .. } | AppendError::RecordListTooLarge { .. },
-                ..
-            } => ErrorCode::UnknownServerError,
-            AppendGroupsError::Append { .. } => ErrorCode::NotCoordinator,
+            AppendGroupsError::Build { .. } => ErrorCode::UnknownServerError,
+            AppendGroupsError::Append { source, .. } => append_code(source),
         }
     }
 }
 
-/// Why the groups and offsets of earlier runs cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadGroupsError {
-    #[error("__consumer_offsets-{partition} cannot be read at offset {offset}: {error:?}")]
-    Read { partition: i32, offset: i64, error: ErrorCode },
-    #[error("__consumer_offsets-{partition} has a broken batch: {source}")]
-    Batch { partition: i32, source: BatchError },
+fn append_code(error: &AppendError) -> ErrorCode {
+    match error {
+        AppendError::MessageTooLarge { .. } | AppendError::RecordListTooLarge { .. } => {
+            ErrorCode::UnknownServerError
+        }
+        AppendError::Sequence(SequenceError::InvalidProducerEpoch { .. }) => ErrorCode::InvalidProducerEpoch,
+        AppendError::Sequence(_) => ErrorCode::InvalidTxnState,
+        _ => ErrorCode::NotCoordinator,
+    }
 }

@@ -1,211 +1,202 @@
 //! `__consumer_offsets`: the coordinator's records in Kafka's schemas, partitions and settings.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ottla_protocol::Compression;
-use ottla_protocol::batch::{BatchBuilder, RecordBatch, batches};
-use ottla_protocol::messages::GroupId;
+use ottla_protocol::batch::{BatchBuilder, BatchError, RecordBatch};
+use ottla_protocol::messages::{GroupId, TopicName};
 use ottla_protocol::records::control::ControlRecordType;
-use ottla_storage::{AppendOrigin, Isolation};
+use ottla_protocol::{Compression, NO_SEQUENCE};
+use ottla_storage::{AppendOrigin, MarkerError, TransactionMarker, VerificationGuard, VerificationRequest};
 use tracing::warn;
 
-use super::offsets_log::{AppendGroupsError, LoadGroupsError, OffsetsLog};
-use super::record::{CoordinatorRecord, EncodedRecord};
+use super::offsets_log::{AppendGroupsError, LogEvent, OffsetsLog, OpenTransaction};
+use super::record::{CoordinatorRecord, EncodedRecord, Written};
 use crate::config::BrokerSettings;
-use crate::partition::Partition;
-use crate::topics::{CreateTopicError, NewTopic, Topic, Topics};
+use crate::internal_topic::{DECOMPRESSED_MAX_BYTES, InternalTopic, LoadError, partition_for};
+use crate::topics::Topics;
+use crate::transactions::transaction::{Outcome, Producer};
 
-const TOPIC_NAME: &str = "__consumer_offsets";
+pub(crate) const TOPIC_NAME: &str = "__consumer_offsets";
 
 /// A batch is closed once it has this many bytes, so that many records together stay below `max.message.bytes`.
 const BATCH_BYTES: usize = 512 * 1024;
-/// As `offsets.load.buffer.size` in Kafka.
-const LOAD_BYTES: usize = 5 * 1024 * 1024;
-/// No batch that a coordinator writes is larger when decompressed.
-const DECOMPRESSED_MAX_BYTES: usize = 64 * 1024 * 1024;
 
 /// The topic behind the coordinator. It is created when the first record is written.
+#[derive(Clone)]
 pub(crate) struct OffsetsTopic {
-    topics: Arc<Topics>,
-    /// How it is created: `offsets.topic.num.partitions`, `offsets.topic.segment.bytes`.
-    partitions: i32,
-    segment_bytes: i32,
+    topic: Arc<InternalTopic>,
+}
+
+/// Where a group's offsets are, and whether a producer's transaction is open there.
+#[derive(Debug)]
+pub(crate) struct VerifiedPartition {
+    pub(crate) topic: TopicName,
+    pub(crate) partition: i32,
+    /// `None`: it is open already, and nobody has to be asked.
+    pub(crate) verification: Option<VerificationGuard>,
 }
 
 impl OffsetsTopic {
     pub(crate) fn new(topics: Arc<Topics>, settings: &BrokerSettings) -> OffsetsTopic {
-        let (partitions, segment_bytes) =
-            (settings.offsets_topic_num_partitions, settings.offsets_topic_segment_bytes);
-        OffsetsTopic { topics, partitions, segment_bytes }
-    }
-
-    fn find(&self) -> Option<Arc<Topic>> {
-        self.topics.by_name(TOPIC_NAME)
-    }
-
-    fn find_or_create(&self) -> Result<Arc<Topic>, AppendGroupsError> {
-        if let Some(topic) = self.find() {
-            return Ok(topic);
-        }
         let overrides = [
             ("cleanup.policy", "compact".to_owned()),
             ("compression.type", "producer".to_owned()),
-            ("segment.bytes", self.segment_bytes.to_string()),
+            ("segment.bytes", settings.offsets_topic_segment_bytes.to_string()),
         ];
-        let topic = NewTopic {
-            name: TOPIC_NAME.to_owned(),
-            partitions: Some(self.partitions),
-            overrides: overrides.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        let partitions = settings.offsets_topic_num_partitions;
+        OffsetsTopic { topic: Arc::new(InternalTopic::new(topics, TOPIC_NAME, partitions, &overrides)) }
+    }
+
+    /// The partition that a group's offsets are in.
+    pub(crate) fn partition_of(&self, group_id: &GroupId) -> Result<(TopicName, i32), AppendGroupsError> {
+        let topic = self.topic.find_or_create()?;
+        let index = partition_for(group_id, topic.partitions.len());
+        Ok((topic.name.clone(), topic.partitions[index].index))
+    }
+
+    /// To be called before the transaction coordinator is asked about a producer that commits offsets (KIP-890).
+    pub(crate) fn start_verification(
+        &self,
+        group_id: &GroupId,
+        producer: Producer,
+        supports_epoch_bump: bool,
+        now_ms: i64,
+    ) -> Result<VerifiedPartition, AppendGroupsError> {
+        let topic = self.topic.find_or_create()?;
+        let partition = &topic.partitions[partition_for(group_id, topic.partitions.len())];
+        let request = VerificationRequest {
+            producer_id: producer.id,
+            producer_epoch: producer.epoch,
+            base_sequence: NO_SEQUENCE,
+            supports_epoch_bump,
         };
-        match self.topics.create(topic) {
-            Ok(topic) => Ok(topic),
-            // A client created it at the same moment.
-            Err(error @ CreateTopicError::Exists { .. }) => self.find().ok_or(error.into()),
-            Err(error) => Err(error.into()),
-        }
+        let verification = partition.log.start_transaction_verification(request, now_ms);
+        let verification = verification
+            .map_err(|source| AppendGroupsError::Append { partition: partition.index, source })?;
+        Ok(VerifiedPartition { topic: topic.name.clone(), partition: partition.index, verification })
     }
 }
 
 impl OffsetsLog for OffsetsTopic {
-    fn append(&self, records: &[CoordinatorRecord], now_ms: i64) -> Result<(), AppendGroupsError> {
-        let topic = self.find_or_create()?;
-        let mut by_partition: BTreeMap<usize, Vec<&CoordinatorRecord>> = BTreeMap::new();
-        for record in records {
-            by_partition
-                .entry(partition_for(record.group_id(), topic.partitions.len()))
-                .or_default()
-                .push(record);
+    fn append(
+        &self,
+        records: &[CoordinatorRecord],
+        transaction: Option<&OpenTransaction>,
+        now_ms: i64,
+    ) -> Result<Vec<Written>, AppendGroupsError> {
+        let topic = self.topic.find_or_create()?;
+        let mut by_partition: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, record) in records.iter().enumerate() {
+            let partition = partition_for(record.group_id(), topic.partitions.len());
+            by_partition.entry(partition).or_default().push(at);
         }
-        for (index, records) in by_partition {
+        let producer_id = transaction.map(|transaction| transaction.producer.id);
+        let nowhere = Written { log_partition: 0, log_offset: 0, producer_id };
+        let mut written = vec![nowhere; records.len()];
+        for (index, places) in by_partition {
             let partition = &topic.partitions[index];
-            let bytes = encode(&records, now_ms)?;
-            let appended = partition.append(&bytes, AppendOrigin::Coordinator, now_ms);
-            appended.map_err(|source| AppendGroupsError::Append { partition: partition.index, source })?;
+            let bytes = encode(places.iter().map(|at| &records[*at]), transaction, now_ms)?;
+            let verification = transaction.and_then(|transaction| transaction.verification);
+            let appended = partition.append_verified(&bytes, AppendOrigin::Coordinator, verification, now_ms);
+            let failed = |source| AppendGroupsError::Append { partition: partition.index, source };
+            let base_offset = appended.map_err(failed)?.base_offset;
+            for (offset, at) in (base_offset..).zip(places) {
+                written[at] = Written { log_partition: partition.index, log_offset: offset, producer_id };
+            }
         }
-        Ok(())
+        Ok(written)
     }
 
-    fn replay(&self, load: &mut dyn FnMut(CoordinatorRecord)) -> Result<(), LoadGroupsError> {
-        let Some(topic) = self.find() else { return Ok(()) };
-        topic.partitions.iter().try_for_each(|partition| replay_partition(partition, load))
+    fn append_marker(
+        &self,
+        partition: i32,
+        marker: &TransactionMarker,
+        now_ms: i64,
+    ) -> Result<(), MarkerError> {
+        let topic = self.topic.find();
+        match topic.as_ref().and_then(|topic| topic.partition(partition)) {
+            Some(partition) => partition.append_marker(marker, now_ms).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    fn replay(&self, load: &mut dyn FnMut(LogEvent)) -> Result<(), LoadError> {
+        let Some(topic) = self.topic.find() else { return Ok(()) };
+        topic.partitions.iter().try_for_each(|partition| {
+            self.topic.load(partition, &mut |batch| load_batch(batch, partition.index, load))
+        })
     }
 }
 
-/// The partition that Kafka keeps a group's records in: `abs(groupId.hashCode) % partitions`, as Java computes it.
-fn partition_for(group_id: &GroupId, partitions: usize) -> usize {
-    let hash =
-        group_id.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-    // Kafka's `Utils.abs` makes 0 of the one number that has no positive counterpart.
-    hash.checked_abs().unwrap_or(0) as usize % partitions.max(1)
-}
-
-fn encode(records: &[&CoordinatorRecord], now_ms: i64) -> Result<Vec<u8>, AppendGroupsError> {
+fn encode<'a>(
+    records: impl Iterator<Item = &'a CoordinatorRecord>,
+    transaction: Option<&OpenTransaction>,
+    now_ms: i64,
+) -> Result<Vec<u8>, AppendGroupsError> {
     let mut bytes = Vec::new();
-    let mut batch = BatchBuilder::new(Compression::None);
+    let mut batch = new_batch(transaction);
+    let mut group = None;
+    let failed = |group: &GroupId, source| AppendGroupsError::Build { group: group.to_string(), source };
     for record in records {
-        let failed = |source| AppendGroupsError::Build { group: record.group_id().to_string(), source };
+        let group = group.insert(record.group_id());
         let EncodedRecord { key, value } = record.encode();
-        batch.push(now_ms, Some(&key), value.as_deref()).map_err(failed)?;
+        batch.push(now_ms, Some(&key), value.as_deref()).map_err(|source| failed(group, source))?;
         if batch.size_bytes() >= BATCH_BYTES {
-            let full = std::mem::replace(&mut batch, BatchBuilder::new(Compression::None));
-            bytes.extend_from_slice(&full.build().map_err(failed)?);
+            let full = std::mem::replace(&mut batch, new_batch(transaction));
+            bytes.extend_from_slice(&full.build().map_err(|source| failed(group, source))?);
         }
     }
-    if let (false, Some(last)) = (batch.is_empty(), records.last()) {
-        let failed = |source| AppendGroupsError::Build { group: last.group_id().to_string(), source };
-        bytes.extend_from_slice(&batch.build().map_err(failed)?);
+    if let (false, Some(group)) = (batch.is_empty(), group) {
+        bytes.extend_from_slice(&batch.build().map_err(|source| failed(group, source))?);
     }
     Ok(bytes)
 }
 
-fn replay_partition(
-    partition: &Partition,
-    load: &mut dyn FnMut(CoordinatorRecord),
-) -> Result<(), LoadGroupsError> {
-    let index = partition.index;
-    let broken = |source| LoadGroupsError::Batch { partition: index, source };
-    let mut open_transactions = OpenTransactions::default();
-    let mut offset = partition.start_offset();
-    while offset < partition.end_offset() {
-        let read = partition.read(offset, LOAD_BYTES, true, Isolation::ReadUncommitted);
-        let records =
-            read.map_err(|error| LoadGroupsError::Read { partition: index, offset, error })?.records;
-        let before = offset;
-        for batch in batches(&records) {
-            let batch = batch.map_err(broken)?;
-            offset = offset.max(batch.header().next_offset());
-            open_transactions.load(&batch, index, load)?;
+fn new_batch(transaction: Option<&OpenTransaction>) -> BatchBuilder {
+    let batch = BatchBuilder::new(Compression::None);
+    match transaction {
+        Some(OpenTransaction { producer, .. }) => {
+            batch.with_producer(producer.id, producer.epoch, NO_SEQUENCE).transactional()
         }
-        if offset == before {
-            break;
+        None => batch,
+    }
+}
+
+fn load_batch(
+    batch: &RecordBatch<'_>,
+    log_partition: i32,
+    load: &mut dyn FnMut(LogEvent),
+) -> Result<(), BatchError> {
+    let header = *batch.header();
+    let producer_id = Some(header.producer_id).filter(|_| header.is_transactional());
+    for record in batch.records(DECOMPRESSED_MAX_BYTES)?.iter() {
+        let record = record?;
+        let Some(key) = record.key else { continue };
+        if header.is_control() {
+            if let Some(outcome) = outcome_of(key) {
+                load(LogEvent::EndOfTransaction { log_partition, producer_id: header.producer_id, outcome });
+            }
+            continue;
+        }
+        match CoordinatorRecord::decode(key, record.value) {
+            Ok(Some(decoded)) => {
+                let written = Written { log_partition, log_offset: record.offset, producer_id };
+                load(LogEvent::Record(decoded, written));
+            }
+            Ok(None) => {}
+            Err(error) => {
+                warn!(log_partition, offset = record.offset, %error, "skipped a record of {TOPIC_NAME}");
+            }
         }
     }
     Ok(())
 }
 
-/// Offsets that a Kafka's transactions have written: they count when the commit marker comes (KIP-98).
-#[derive(Default)]
-struct OpenTransactions {
-    by_producer: HashMap<i64, Vec<CoordinatorRecord>>,
-}
-
-impl OpenTransactions {
-    fn load(
-        &mut self,
-        batch: &RecordBatch<'_>,
-        partition: i32,
-        load: &mut dyn FnMut(CoordinatorRecord),
-    ) -> Result<(), LoadGroupsError> {
-        let broken = |source| LoadGroupsError::Batch { partition, source };
-        let header = *batch.header();
-        for record in batch.records(DECOMPRESSED_MAX_BYTES).map_err(broken)?.iter() {
-            let record = record.map_err(broken)?;
-            let Some(key) = record.key else { continue };
-            if header.is_control() {
-                self.end(header.producer_id, ControlRecordType::decode_key(key).ok(), load);
-                continue;
-            }
-            match CoordinatorRecord::decode(key, record.value) {
-                Ok(Some(decoded)) if header.is_transactional() => {
-                    self.by_producer.entry(header.producer_id).or_default().push(decoded);
-                }
-                Ok(Some(decoded)) => load(decoded),
-                Ok(None) => {}
-                Err(error) => {
-                    warn!(partition, offset = record.offset, %error, "skipped a record of {TOPIC_NAME}");
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn end(
-        &mut self,
-        producer_id: i64,
-        marker: Option<ControlRecordType>,
-        load: &mut dyn FnMut(CoordinatorRecord),
-    ) {
-        let written = self.by_producer.remove(&producer_id).unwrap_or_default();
-        if marker == Some(ControlRecordType::Commit) {
-            written.into_iter().for_each(load);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ottla_protocol::StrBytes;
-
-    use super::*;
-
-    #[test]
-    fn groups_are_in_the_partitions_that_java_puts_them_in() {
-        let group = |name: &str| GroupId(StrBytes::from_string(name.to_owned()));
-        // `"…".hashCode()` as Java gives it: 0, 98629247, -2147483648, and one outside of the basic plane.
-        assert_eq!(partition_for(&group(""), 50), 0);
-        assert_eq!(partition_for(&group("group"), 50), 98_629_247 % 50);
-        assert_eq!(partition_for(&group("polygenelubricants"), 50), 0);
-        assert_eq!(partition_for(&group("😀"), 50), 1_772_899 % 50);
+fn outcome_of(control_key: &[u8]) -> Option<Outcome> {
+    match ControlRecordType::decode_key(control_key) {
+        Ok(ControlRecordType::Commit) => Some(Outcome::Commit),
+        Ok(ControlRecordType::Abort) => Some(Outcome::Abort),
+        _ => None,
     }
 }

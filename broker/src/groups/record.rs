@@ -16,6 +16,15 @@ pub(crate) enum CoordinatorRecord {
     Group { group: GroupId, value: Option<GroupMetadata> },
 }
 
+/// Where a record is in the offsets log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) log_partition: i32,
+    pub(crate) log_offset: i64,
+    /// The producer whose transaction it belongs to.
+    pub(crate) producer_id: Option<i64>,
+}
+
 /// A generation of a group, as far as it outlives the broker.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct GroupMetadata {

@@ -1,5 +1,5 @@
-//! Random histories in virtual time: clients that join, sync, commit, leave and crash, and a log that is replayed
-//! after every step.
+//! Random histories in virtual time: clients that join, sync, commit, leave and crash, transactions that commit offsets
+//! and end, and a log that is replayed after every step.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,19 +9,25 @@ use ottla_protocol::messages::leave_group_request::MemberIdentity;
 use ottla_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
+use ottla_protocol::messages::offset_fetch_request::OffsetFetchRequestTopics;
 use ottla_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
+use ottla_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
 use ottla_protocol::messages::{
     GroupId, HeartbeatRequest, JoinGroupRequest, JoinGroupResponse, OffsetCommitRequest, SyncGroupRequest,
-    SyncGroupResponse, TopicName,
+    SyncGroupResponse, TopicName, TxnOffsetCommitRequest,
 };
 use ottla_protocol::{ErrorCode, StrBytes};
 use proptest::prelude::*;
 
 use super::MemberId;
 use super::classic::Join;
-use super::record::CoordinatorRecord;
+use super::offsets_log::LogEvent;
+use super::record::{CoordinatorRecord, Written};
 use super::state::Groups;
 use super::turn::{Answer, Effects, GroupConfig, Now, Ticket};
+use crate::transactions::transaction::Outcome;
 
 const CLIENTS: usize = 5;
 const SESSION_TIMEOUT_MS: i32 = 6_000;
@@ -52,6 +58,21 @@ enum Step {
         partition: i32,
         offset: i64,
     },
+    /// A commit that is part of the transaction of one of three producers.
+    CommitInTransaction {
+        client: usize,
+        producer_id: i64,
+        partition: i32,
+        offset: i64,
+    },
+    EndTransaction {
+        producer_id: i64,
+        outcome: Outcome,
+    },
+    /// Somebody deletes the offset of a partition.
+    DeleteOffset {
+        partition: i32,
+    },
     Advance {
         ms: i64,
     },
@@ -70,6 +91,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => client.clone().prop_map(|client| Step::Leave { client }),
         1 => client.clone().prop_map(|client| Step::Crash { client }),
         2 => (client.clone(), 0..3, 0..100_i64).prop_map(|(client, partition, offset)| Step::Commit { client, partition, offset }),
+        2 => (client.clone(), 0..3_i64, 0..3, 0..100_i64).prop_map(|(client, producer_id, partition, offset)| {
+            Step::CommitInTransaction { client, producer_id, partition, offset }
+        }),
+        2 => (0..3_i64, prop_oneof![Just(Outcome::Commit), Just(Outcome::Abort)])
+            .prop_map(|(producer_id, outcome)| Step::EndTransaction { producer_id, outcome }),
+        1 => (0..3).prop_map(|partition| Step::DeleteOffset { partition }),
         3 => (1..8_000_i64).prop_map(|ms| Step::Advance { ms }),
         1 => client.clone().prop_map(|client| Step::Linger { client }),
     ]
@@ -115,7 +142,7 @@ fn config(initial_rebalance_delay_ms: i64) -> GroupConfig {
 /// The coordinator's state, its log, and the clients that use it.
 struct World {
     groups: Groups,
-    log: Vec<CoordinatorRecord>,
+    log: Vec<LogEvent>,
     now: Now,
     clients: Vec<Client>,
     /// Requests without an answer yet.
@@ -165,6 +192,16 @@ impl World {
             Step::Leave { client } => self.leave(client),
             Step::Crash { client } => self.clients[client] = Client::default(),
             Step::Commit { client, partition, offset } => self.commit(client, partition, offset),
+            Step::CommitInTransaction { client, producer_id, partition, offset } => {
+                self.commit_in_transaction(client, producer_id, partition, offset);
+            }
+            Step::EndTransaction { producer_id, outcome } => self.end_transaction(producer_id, outcome),
+            Step::DeleteOffset { partition } => {
+                if let Ok(Some(tombstone)) = self.groups.delete_offset(&group_id(), &topic_name(), partition)
+                {
+                    self.apply(vec![tombstone], None);
+                }
+            }
             Step::Advance { ms } => self.advance(ms),
             Step::Linger { client } => self.linger(client),
         }
@@ -243,9 +280,8 @@ impl World {
         let partition = OffsetCommitRequestPartition::default()
             .with_partition_index(partition)
             .with_committed_offset(offset);
-        let topic = OffsetCommitRequestTopic::default()
-            .with_name(TopicName(StrBytes::from_static_str("t")))
-            .with_partitions(vec![partition]);
+        let topic =
+            OffsetCommitRequestTopic::default().with_name(topic_name()).with_partitions(vec![partition]);
         let request = OffsetCommitRequest::default()
             .with_group_id(group_id())
             .with_generation_id_or_member_epoch(self.clients[client].generation_id.unwrap_or(-1))
@@ -253,9 +289,61 @@ impl World {
             .with_group_instance_id(instance_id(client))
             .with_topics(vec![topic]);
         if let Ok((_, records)) = self.groups.commit_offsets(&request, |_, _| true, self.now) {
-            self.log.extend(records.iter().cloned());
-            records.into_iter().for_each(|record| self.groups.apply(record, self.now));
+            self.apply(records, None);
         }
+    }
+
+    /// Until the marker comes, nobody sees what is committed, and whoever wants a stable offset waits for it.
+    fn commit_in_transaction(&mut self, client: usize, producer_id: i64, partition: i32, offset: i64) {
+        let committed = TxnOffsetCommitRequestPartition::default()
+            .with_partition_index(partition)
+            .with_committed_offset(offset);
+        let topic =
+            TxnOffsetCommitRequestTopic::default().with_name(topic_name()).with_partitions(vec![committed]);
+        let request = TxnOffsetCommitRequest::default()
+            .with_group_id(group_id())
+            .with_generation_id(self.clients[client].generation_id.unwrap_or(-1))
+            .with_member_id(self.clients[client].member_id.clone())
+            .with_group_instance_id(instance_id(client))
+            .with_topics(vec![topic]);
+        let decided = self.groups.commit_offsets_in_transaction(&request, |_, _| true, self.now);
+        let Ok((_, records)) = decided else { return };
+        let before = self.fetch(partition, false);
+        self.apply(records, Some(producer_id));
+        assert_eq!(self.fetch(partition, false), before);
+        assert_eq!(self.fetch(partition, true), (-1, ErrorCode::UnstableOffsetCommit.code()));
+    }
+
+    fn end_transaction(&mut self, producer_id: i64, outcome: Outcome) {
+        let before: Vec<_> = (0..3).map(|partition| self.fetch(partition, false)).collect();
+        self.log.push(LogEvent::EndOfTransaction { log_partition: 0, producer_id, outcome });
+        self.groups.end_transaction(0, producer_id, outcome, self.now);
+        if outcome == Outcome::Abort {
+            let after: Vec<_> = (0..3).map(|partition| self.fetch(partition, false)).collect();
+            assert_eq!(before, after);
+        }
+    }
+
+    fn fetch(&self, partition: i32, require_stable: bool) -> (i64, i16) {
+        let asked = OffsetFetchRequestTopics::default()
+            .with_name(topic_name())
+            .with_partition_indexes(vec![partition]);
+        let fetched = self.groups.fetch_offsets(&group_id(), Some(&[asked]), require_stable);
+        let fetched = &fetched[0].partitions[0];
+        (fetched.committed_offset, fetched.error_code)
+    }
+
+    fn apply(&mut self, records: Vec<CoordinatorRecord>, producer_id: Option<i64>) {
+        for record in records {
+            let written = self.append(record.clone(), producer_id);
+            self.groups.apply(record, written, self.now);
+        }
+    }
+
+    fn append(&mut self, record: CoordinatorRecord, producer_id: Option<i64>) -> Written {
+        let written = Written { log_partition: 0, log_offset: self.log.len() as i64, producer_id };
+        self.log.push(LogEvent::Record(record, written));
+        written
     }
 
     fn advance(&mut self, ms: i64) {
@@ -303,7 +391,9 @@ impl World {
     }
 
     fn settle(&mut self, effects: Effects) {
-        self.log.extend(effects.records);
+        for record in effects.records {
+            self.append(record, None);
+        }
         for answer in effects.answers {
             match answer {
                 Answer::Join(ticket, response) => {
@@ -356,9 +446,18 @@ impl World {
     /// A coordinator that starts now, from the log, knows what this one knows.
     fn check_replay(&self) {
         let mut replayed = Groups::new(config(0));
-        self.log.iter().for_each(|record| replayed.apply(record.clone(), self.now));
-        let (live, loaded) = (self.groups.offsets(&group_id()), replayed.offsets(&group_id()));
-        assert_eq!(live, loaded);
+        for event in self.log.iter().cloned() {
+            match event {
+                LogEvent::Record(record, written) => replayed.apply(record, written, self.now),
+                LogEvent::EndOfTransaction { log_partition, producer_id, outcome } => {
+                    replayed.end_transaction(log_partition, producer_id, outcome, self.now);
+                }
+            }
+        }
+        let offsets = |groups: &Groups| {
+            groups.group(&group_id()).map(|group| (group.offsets.clone(), group.pending.clone()))
+        };
+        assert_eq!(offsets(&self.groups), offsets(&replayed));
         let Some(live) = self.groups.membership(&group_id()) else { return };
         if live.has_protocol_type() && (live.is_stable() || live.is_empty()) {
             let loaded = replayed.membership(&group_id()).expect("the log has the group");
@@ -366,6 +465,10 @@ impl World {
             assert_eq!(live.state_name(), loaded.state_name());
         }
     }
+}
+
+fn topic_name() -> TopicName {
+    TopicName(StrBytes::from_static_str("t"))
 }
 
 fn group_id() -> GroupId {

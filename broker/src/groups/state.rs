@@ -10,16 +10,19 @@ use ottla_protocol::messages::list_groups_response::ListedGroup;
 use ottla_protocol::messages::{GroupId, HeartbeatRequest, SyncGroupRequest};
 
 use super::classic::{ClassicGroup, Join};
-use super::detach;
-use super::offsets::CommittedOffsets;
-use super::record::CoordinatorRecord;
+use super::offsets::{CommittedOffsets, LoggedOffset, PendingOffsets};
+use super::record::{CoordinatorRecord, Written};
 use super::turn::{Effects, GroupConfig, Now, Ticket, Turn};
+use crate::detach;
+use crate::transactions::transaction::Outcome;
 
 /// The coordinator's state. Pure: time comes in with each event, records and answers go out as [`Effects`].
 #[derive(Debug)]
 pub(crate) struct Groups {
     config: GroupConfig,
     groups: BTreeMap<GroupId, Group>,
+    /// The groups that each open transaction has offsets of, by partition of the offsets log and producer id.
+    open_transactions: BTreeMap<(i32, i64), BTreeSet<GroupId>>,
     /// The next deadline of each group that has one, soonest first.
     deadlines: BTreeSet<(i64, GroupId)>,
     /// When expired offsets are looked for next, on the monotonic clock; `None` while there is nothing to expire.
@@ -31,13 +34,21 @@ pub(crate) struct Groups {
 pub(crate) struct Group {
     pub(crate) membership: ClassicGroup,
     pub(crate) offsets: CommittedOffsets,
+    /// Offsets of transactions that are open.
+    pub(crate) pending: PendingOffsets,
     /// As it stands in [`Groups::deadlines`].
     deadline_ms: Option<i64>,
 }
 
 impl Groups {
     pub(crate) fn new(config: GroupConfig) -> Groups {
-        Groups { config, groups: BTreeMap::new(), deadlines: BTreeSet::new(), retention_check_ms: None }
+        Groups {
+            config,
+            groups: BTreeMap::new(),
+            open_transactions: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            retention_check_ms: None,
+        }
     }
 
     /// The answer may be among the effects, or come with those of a later event.
@@ -143,16 +154,25 @@ impl Groups {
 
     /// Takes a record that is in the log into the state: one of those that only take effect when they are written, or
     /// one of an earlier run.
-    pub(crate) fn apply(&mut self, record: CoordinatorRecord, now: Now) {
+    pub(crate) fn apply(&mut self, record: CoordinatorRecord, written: Written, now: Now) {
         self.schedule_retention_check(now);
         match record {
-            CoordinatorRecord::Offset { group, topic, partition, value: Some(offset) } => {
+            CoordinatorRecord::Offset { group, topic, partition, value: Some(committed) } => {
                 let entry = self.groups.entry(group.clone()).or_insert_with(|| Group::new(&group, now));
-                entry.offsets.put(topic, partition, offset);
+                let offset = LoggedOffset { committed, log_offset: written.log_offset };
+                match written.producer_id {
+                    None => entry.offsets.put(topic, partition, offset),
+                    Some(producer_id) => {
+                        entry.pending.put(producer_id, topic, partition, offset);
+                        let transaction = (written.log_partition, producer_id);
+                        self.open_transactions.entry(transaction).or_default().insert(group);
+                    }
+                }
             }
             CoordinatorRecord::Offset { group, topic, partition, value: None } => {
                 if let Some(group) = self.groups.get_mut(&group) {
                     group.offsets.remove(&topic, partition);
+                    group.pending.remove(&topic, partition);
                 }
             }
             CoordinatorRecord::Group { group, value: Some(metadata) } => {
@@ -163,6 +183,26 @@ impl Groups {
         }
     }
 
+    /// Takes a transaction marker in a partition of the offsets log into the state. What was committed there counts from
+    /// now on, unless a later record did already; what was aborted is forgotten.
+    pub(crate) fn end_transaction(
+        &mut self,
+        log_partition: i32,
+        producer_id: i64,
+        outcome: Outcome,
+        now: Now,
+    ) {
+        let Some(groups) = self.open_transactions.remove(&(log_partition, producer_id)) else { return };
+        self.schedule_retention_check(now);
+        for group_id in groups {
+            let Some(group) = self.groups.get_mut(&group_id) else { continue };
+            let pending = group.pending.take(producer_id);
+            if outcome == Outcome::Commit {
+                group.offsets.take_later(pending);
+            }
+        }
+    }
+
     /// Puts a group's membership back to what it was before an event whose records could not be written. `None`
     /// removes the group.
     pub(crate) fn restore_membership(&mut self, group_id: &GroupId, membership: Option<ClassicGroup>) {
@@ -170,8 +210,7 @@ impl Groups {
             Some(membership) => match self.groups.get_mut(group_id) {
                 Some(group) => group.membership = membership,
                 None => {
-                    let group = Group { membership, offsets: CommittedOffsets::default(), deadline_ms: None };
-                    self.groups.insert(group_id.clone(), group);
+                    self.groups.insert(group_id.clone(), Group::with(membership));
                 }
             },
             None => {
@@ -201,10 +240,6 @@ impl Groups {
 
     pub(super) fn membership_mut(&mut self, group_id: &GroupId) -> Option<&mut ClassicGroup> {
         self.groups.get_mut(group_id).map(|group| &mut group.membership)
-    }
-
-    pub(super) fn offsets(&self, group_id: &GroupId) -> Option<&CommittedOffsets> {
-        self.groups.get(group_id).map(|group| &group.offsets)
     }
 
     pub(super) fn group(&self, group_id: &GroupId) -> Option<&Group> {
@@ -246,8 +281,16 @@ impl Groups {
 
 impl Group {
     fn new(id: &GroupId, now: Now) -> Group {
-        let membership = ClassicGroup::new(id.clone(), now.wall_ms);
-        Group { membership, offsets: CommittedOffsets::default(), deadline_ms: None }
+        Group::with(ClassicGroup::new(id.clone(), now.wall_ms))
+    }
+
+    fn with(membership: ClassicGroup) -> Group {
+        Group {
+            membership,
+            offsets: CommittedOffsets::default(),
+            pending: PendingOffsets::default(),
+            deadline_ms: None,
+        }
     }
 }
 

@@ -4,19 +4,25 @@
 //! and version are checked (KIP-511), features are listed (KIP-584). An unknown version is answered in v0 form
 //! with UNSUPPORTED_VERSION and the key list, so that the client can ask again (KIP-35, KIP-511).
 //!
-//! Not done: `transaction.version`, `group.version` and `share.version` are not finalised, because transactions
-//! (KIP-890), the consumer protocol (KIP-848) and share groups (KIP-932) are not served.
+//! `transaction.version` is finalised at 2, by which clients know that each of their transactions gets an epoch of its own
+//! and that writes add their partitions (KIP-890).
+//!
+//! Not done: `group.version` and `share.version` are not finalised, because the consumer protocol (KIP-848) and share
+//! groups (KIP-932) are not served.
 
 use std::sync::Arc;
 
-use ottla_protocol::messages::api_versions_response::ApiVersion;
+use ottla_protocol::messages::api_versions_response::{ApiVersion, FinalizedFeatureKey, SupportedFeatureKey};
 use ottla_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
-use ottla_protocol::{ErrorCode, VersionRange};
+use ottla_protocol::{ErrorCode, StrBytes, VersionRange};
 
 use crate::context::RequestContext;
 use crate::handlers::Handler;
 use crate::routes::ROUTES;
 use crate::state::BrokerState;
+
+const TRANSACTION_VERSION: &str = "transaction.version";
+const TRANSACTION_VERSION_LEVEL: i16 = 2;
 
 impl Handler for ApiVersionsRequest {
     const SERVED: VersionRange = VersionRange { min: 0, max: 4 };
@@ -28,7 +34,18 @@ impl Handler for ApiVersionsRequest {
         {
             return ApiVersionsResponse::default().with_error_code(ErrorCode::InvalidRequest.code());
         }
-        ApiVersionsResponse::default().with_api_keys(served()).with_finalized_features_epoch(0)
+        let supported = SupportedFeatureKey::default()
+            .with_name(StrBytes::from_static_str(TRANSACTION_VERSION))
+            .with_max_version(TRANSACTION_VERSION_LEVEL);
+        let finalized = FinalizedFeatureKey::default()
+            .with_name(StrBytes::from_static_str(TRANSACTION_VERSION))
+            .with_max_version_level(TRANSACTION_VERSION_LEVEL)
+            .with_min_version_level(TRANSACTION_VERSION_LEVEL);
+        ApiVersionsResponse::default()
+            .with_api_keys(served())
+            .with_supported_features(vec![supported])
+            .with_finalized_features_epoch(0)
+            .with_finalized_features(vec![finalized])
     }
 }
 

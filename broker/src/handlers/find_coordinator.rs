@@ -1,10 +1,9 @@
 //! FindCoordinator v0–6.
 //!
-//! This broker coordinates every group. v4: many keys at once (KIP-699).
+//! This broker coordinates every group and every transactional id (KIP-98). v4: many keys at once (KIP-699).
 //!
-//! Not done: coordinators of transactions (key type 1, KIP-98) and of share groups (key type 2, KIP-932). They are
-//! answered UNSUPPORTED_VERSION with a message: a client then fails at once and shows it, where it would try
-//! COORDINATOR_NOT_AVAILABLE again until its own timeout.
+//! Not done: coordinators of share groups (key type 2, KIP-932). They are answered UNSUPPORTED_VERSION with a message:
+//! a client then fails at once and shows it, where it would try COORDINATOR_NOT_AVAILABLE again until its own timeout.
 
 use std::sync::Arc;
 
@@ -26,8 +25,7 @@ impl Handler for FindCoordinatorRequest {
     async fn handle(self, broker: Arc<BrokerState>, context: RequestContext) -> FindCoordinatorResponse {
         let key_type = self.key_type;
         let find = |key: StrBytes| match key_type {
-            GROUP => this_broker(key, BrokerId(broker.config.settings.node_id), &context),
-            TRANSACTION => none(key, ErrorCode::UnsupportedVersion, "Ottla does not serve transactions yet"),
+            GROUP | TRANSACTION => this_broker(key, BrokerId(broker.config.settings.node_id), &context),
             SHARE => none(key, ErrorCode::UnsupportedVersion, "Ottla does not serve share groups yet"),
             _ => none(key, ErrorCode::InvalidRequest, "the key type is none of Kafka's"),
         };

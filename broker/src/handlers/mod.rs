@@ -8,6 +8,8 @@ use ottla_protocol::{Request, VersionRange};
 use crate::context::RequestContext;
 use crate::state::BrokerState;
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 pub(crate) mod api_versions;
 mod config_resource;
 mod create_partitions;
@@ -19,6 +21,8 @@ mod describe_configs;
 mod describe_groups;
 mod describe_log_dirs;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod heartbeat;
@@ -28,13 +32,17 @@ mod join_group;
 mod leave_group;
 mod list_groups;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_commit;
 mod offset_delete;
 mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
+mod produce_in_transaction;
 mod sync_group;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 /// A request that the broker serves.
 ///

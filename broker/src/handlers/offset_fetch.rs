@@ -1,8 +1,8 @@
 //! OffsetFetch v1–9.
 //!
-//! v2: without topics, all offsets of the group. v7: `require_stable` (KIP-447), which always holds while there are no
-//! transactions. v8: several groups at once (KIP-709). v9: member id and epoch, which classic groups do not check
-//! (KIP-848).
+//! v2: without topics, all offsets of the group. v7: `require_stable`, by which an offset that an open transaction may
+//! change is answered UNSTABLE_OFFSET_COMMIT (KIP-447). v8: several groups at once (KIP-709). v9: member id and epoch,
+//! which classic groups do not check (KIP-848).
 
 use std::sync::Arc;
 
@@ -23,7 +23,8 @@ impl Handler for OffsetFetchRequest {
 
     async fn handle(self, broker: Arc<BrokerState>, context: RequestContext) -> OffsetFetchResponse {
         if context.api_version >= 8 {
-            let groups = self.groups.into_iter().map(|group| fetch(&broker, group));
+            let stable = self.require_stable;
+            let groups = self.groups.into_iter().map(|group| fetch(&broker, group, stable));
             return OffsetFetchResponse::default().with_groups(groups.collect());
         }
         let topics = self.topics.map(|topics| {
@@ -34,13 +35,17 @@ impl Handler for OffsetFetchRequest {
             });
             asked.collect::<Vec<_>>()
         });
-        let offsets = broker.groups.fetch_offsets(&self.group_id, topics.as_deref());
+        let offsets = broker.groups.fetch_offsets(&self.group_id, topics.as_deref(), self.require_stable);
         OffsetFetchResponse::default().with_topics(offsets.into_iter().map(single_group_form).collect())
     }
 }
 
-fn fetch(broker: &BrokerState, group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
-    let topics = broker.groups.fetch_offsets(&group.group_id, group.topics.as_deref());
+fn fetch(
+    broker: &BrokerState,
+    group: OffsetFetchRequestGroup,
+    require_stable: bool,
+) -> OffsetFetchResponseGroup {
+    let topics = broker.groups.fetch_offsets(&group.group_id, group.topics.as_deref(), require_stable);
     OffsetFetchResponseGroup::default().with_group_id(group.group_id).with_topics(topics)
 }
 
@@ -52,6 +57,7 @@ fn single_group_form(topic: OffsetFetchResponseTopics) -> OffsetFetchResponseTop
             .with_committed_offset(partition.committed_offset)
             .with_committed_leader_epoch(partition.committed_leader_epoch)
             .with_metadata(partition.metadata)
+            .with_error_code(partition.error_code)
     };
     let partitions = topic.partitions.into_iter().map(partition).collect();
     OffsetFetchResponseTopic::default().with_name(topic.name).with_partitions(partitions)

@@ -10,8 +10,10 @@
 //! ApiVersions names v0 as the lowest version, as Kafka's broker does: librdkafka otherwise sends nothing compressed
 //! (KAFKA-18659).
 //!
-//! Not done: transactions (v11 asks for KIP-890's errors, v12 adds partitions to them); `compression.type` other than
-//! `producer`.
+//! Transactional batches: `produce_in_transaction`. v11: TRANSACTION_ABORTABLE; v12: the write adds its partitions to the
+//! transaction (KIP-890).
+//!
+//! Not done: `compression.type` other than `producer`.
 
 use std::sync::Arc;
 
@@ -23,6 +25,7 @@ use ottla_storage::{AppendError, AppendOrigin, FlushDue};
 
 use crate::context::RequestContext;
 use crate::handlers::Handler;
+use crate::handlers::produce_in_transaction::{self, Admission};
 use crate::partition::{Partition, append_error_code};
 use crate::state::BrokerState;
 use crate::topic_name::is_internal;
@@ -45,7 +48,10 @@ impl Handler for ProduceRequest {
     }
 
     async fn handle(self, broker: Arc<BrokerState>, context: RequestContext) -> ProduceResponse {
-        let refused = refused_as_a_whole(&self);
+        let admissions = refused_as_a_whole(&self)
+            .and_then(|()| produce_in_transaction::admit(&self, &broker, context.api_version));
+        let refused = admissions.as_ref().err().copied();
+        let mut admissions = admissions.unwrap_or_default().into_iter();
         let now_ms = broker.clock.now_ms();
         let mut unsynced = Vec::new();
         let responses = self.topic_data.into_iter().enumerate().map(|(at, data)| match refused {
@@ -53,8 +59,9 @@ impl Handler for ProduceRequest {
             None => {
                 let topic = find(&broker, &data, context.api_version);
                 respond(data, |partition| {
+                    let admission = admissions.next().unwrap_or(Admission::Free);
                     let topic = topic.as_ref().map_err(|error| *error)?;
-                    append(topic, partition, now_ms, |partition, end_offset| {
+                    append(topic, partition, admission, now_ms, |partition, end_offset| {
                         unsynced.push(Unsynced { topic: at, partition, end_offset });
                     })
                 })
@@ -101,15 +108,15 @@ impl From<AppendError> for Refused {
     }
 }
 
-fn refused_as_a_whole(request: &ProduceRequest) -> Option<ErrorCode> {
-    if !(-1..=1).contains(&request.acks) {
-        return Some(ErrorCode::InvalidRequiredAcks);
-    }
-    // No transaction can be open: InitProducerId gives no transactional producer its id.
-    request.transactional_id.is_some().then_some(ErrorCode::InvalidTxnState)
+fn refused_as_a_whole(request: &ProduceRequest) -> Result<(), ErrorCode> {
+    if (-1..=1).contains(&request.acks) { Ok(()) } else { Err(ErrorCode::InvalidRequiredAcks) }
 }
 
-fn find(broker: &BrokerState, data: &TopicProduceData, api_version: i16) -> Result<Arc<Topic>, ErrorCode> {
+pub(super) fn find(
+    broker: &BrokerState,
+    data: &TopicProduceData,
+    api_version: i16,
+) -> Result<Arc<Topic>, ErrorCode> {
     let topic = if api_version >= 13 {
         broker.topics.by_id(data.topic_id).ok_or(ErrorCode::UnknownTopicId)?
     } else {
@@ -121,12 +128,18 @@ fn find(broker: &BrokerState, data: &TopicProduceData, api_version: i16) -> Resu
 fn append(
     topic: &Topic,
     data: PartitionProduceData,
+    admission: Admission,
     now_ms: i64,
     wait_for_disk: impl FnOnce(Arc<Partition>, i64),
 ) -> Result<PartitionProduceResponse, Refused> {
     let partition = topic.partition(data.index).ok_or(ErrorCode::UnknownTopicOrPartition)?;
     let records = data.records.unwrap_or_default();
-    let appended = partition.append(&records, AppendOrigin::Client, now_ms)?;
+    let verification = match admission {
+        Admission::Free => None,
+        Admission::Verified(guard) => Some(guard),
+        Admission::Refused(error) => return Err(error.into()),
+    };
+    let appended = partition.append_verified(&records, AppendOrigin::Client, verification, now_ms)?;
     if appended.flush == FlushDue::BeforeAcknowledgement {
         wait_for_disk(Arc::clone(partition), appended.last_offset + 1);
     }

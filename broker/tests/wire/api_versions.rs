@@ -26,7 +26,23 @@ async fn every_version_lists_what_is_served() {
             "librdkafka compresses only where it sees v0"
         );
         assert_eq!(range(&response, ApiKey::Fetch), Some((4, 18)));
-        assert_eq!(range(&response, ApiKey::EndTxn), None, "no transactions yet");
+        assert_eq!(range(&response, ApiKey::EndTxn), Some((0, 5)));
+        assert_eq!(range(&response, ApiKey::ShareFetch), None, "no share groups");
+    }
+}
+
+#[tokio::test]
+async fn the_version_of_transactions_is_finalised() {
+    let (_broker, mut wire) = start().await;
+    for version in 3..=4 {
+        let response = wire.call(version, request()).await;
+        let finalized = response
+            .finalized_features
+            .iter()
+            .map(|feature| (feature.name.to_string(), feature.min_version_level, feature.max_version_level));
+        let finalized: Vec<_> = finalized.collect();
+        assert_eq!(finalized, [("transaction.version".to_owned(), 2, 2)], "version {version}");
+        assert!(response.finalized_features_epoch >= 0);
     }
 }
 

@@ -14,5 +14,7 @@ mod offsets;
 mod order;
 mod produce;
 mod restart;
+mod transactional_producer;
+mod transactions;
 mod versions;
 mod wire;

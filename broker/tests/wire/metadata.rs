@@ -99,22 +99,21 @@ async fn the_cluster_is_this_broker() {
 }
 
 #[tokio::test]
-async fn this_broker_coordinates_every_group() {
+async fn this_broker_coordinates_every_group_and_transactional_id() {
     let (broker, mut wire) = start().await;
     for version in 0..=3 {
-        let found = wire.call(version, FindCoordinatorRequest::default().with_key(text("g"))).await;
-        assert_eq!((found.error_code, &*found.host, found.port), (0, "localhost", port(&broker)));
+        for key_type in 0..=i8::from(version > 0) {
+            let request = FindCoordinatorRequest::default().with_key(text("g")).with_key_type(key_type);
+            let found = wire.call(version, request).await;
+            assert_eq!((found.error_code, &*found.host, found.port), (0, "localhost", port(&broker)));
+        }
     }
-    for version in 4..=6 {
+    for (version, key_type) in [(4, 0), (4, 1), (5, 0), (5, 1), (6, 0), (6, 1)] {
         let request = FindCoordinatorRequest::default().with_coordinator_keys(vec![text("g"), text("h")]);
-        let found = wire.call(version, request).await;
+        let found = wire.call(version, request.with_key_type(key_type)).await;
         assert!(found.coordinators.iter().all(|found| found.error_code == 0 && found.port == port(&broker)));
         assert_eq!(found.coordinators.len(), 2);
     }
-    let transactional =
-        FindCoordinatorRequest::default().with_key_type(1).with_coordinator_keys(vec![text("tx")]);
-    let found = wire.call(6, transactional).await;
-    assert_eq!(found.coordinators[0].error_code, ErrorCode::UnsupportedVersion.code());
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 use bytes::{Bytes, BytesMut};
 use ottla_broker::Config;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::{ApiVersionsRequest, InitProducerIdRequest, TransactionalId};
+use ottla_protocol::messages::{ApiVersionsRequest, InitProducerIdRequest};
 use uuid::Uuid;
 
 use crate::fixture::{create_topic, fetch_request, produce, produce_request, start, start_with};
-use crate::wire::{Wire, batch, producer_batch, text, values};
+use crate::wire::{Wire, batch, producer_batch, values};
 
 #[tokio::test]
 async fn batches_get_the_next_offsets_and_come_back_as_they_were_sent() {
@@ -141,19 +141,6 @@ async fn an_idempotent_producer_writes_each_batch_once() {
     assert_eq!(produce(&mut wire, "t", producer_batch(id, 0, 2, &["c"])).await.base_offset, 2);
     let next = wire.call(5, InitProducerIdRequest::default().with_transactional_id(None)).await;
     assert_ne!(next.producer_id.0, id, "every producer has an id of its own");
-}
-
-#[tokio::test]
-async fn transactions_are_refused_in_kafkas_terms() {
-    let (_broker, mut wire) = start().await;
-    create_topic(&mut wire, "t", 1).await;
-    let transactional_id = Some(TransactionalId(text("tx")));
-    let init = InitProducerIdRequest::default().with_transactional_id(transactional_id.clone());
-    let response = wire.call(5, init).await;
-    assert_eq!(response.error_code, ErrorCode::UnsupportedVersion.code());
-    let request = produce_request("t", 0, batch(&["a"])).with_transactional_id(transactional_id);
-    let response = wire.call(12, request).await;
-    assert_eq!(response.responses[0].partition_responses[0].error_code, ErrorCode::InvalidTxnState.code());
 }
 
 #[tokio::test]

@@ -103,10 +103,10 @@ async fn producer_ids_are_given_in_every_version() {
 async fn coordinators_that_there_are_none_of_are_refused_in_every_version() {
     let (_broker, mut wire) = start().await;
     for version in 1..=6 {
-        let request = FindCoordinatorRequest::default().with_key_type(1);
+        let request = FindCoordinatorRequest::default().with_key_type(2);
         let (request, single) = match version {
-            ..4 => (request.with_key(text("tx")), true),
-            _ => (request.with_coordinator_keys(vec![text("tx")]), false),
+            ..4 => (request.with_key(text("share")), true),
+            _ => (request.with_coordinator_keys(vec![text("share")]), false),
         };
         let response = wire.call(version, request).await;
         let code = if single { response.error_code } else { response.coordinators[0].error_code };

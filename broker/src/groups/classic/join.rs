@@ -7,8 +7,9 @@ use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::member::{Member, Waiting};
 use super::{ClassicGroup, Phase};
+use crate::detach;
+use crate::groups::MemberId;
 use crate::groups::turn::{Ticket, Turn};
-use crate::groups::{MemberId, detach};
 
 /// How long a member that does not know its id yet may wait for its first rebalance. The same as in Kafka: its client
 /// cannot send heartbeats, and if it has gone, nothing else would ever tell.

@@ -191,6 +191,21 @@ impl ClassicGroup {
         }
     }
 
+    /// As [`ClassicGroup::check_offset_commit`], for the offsets of a transaction (KIP-447). A producer that names no
+    /// member is from before that; it is believed. During a rebalance a member's transaction may still be committed.
+    pub(crate) fn check_offset_commit_in_transaction(
+        &self,
+        member_id: &MemberId,
+        instance_id: Option<&StrBytes>,
+        generation_id: i32,
+    ) -> Result<(), ErrorCode> {
+        let names_member = generation_id >= 0 || !member_id.is_empty() || instance_id.is_some();
+        if !names_member || (generation_id < 0 && self.is_empty()) {
+            return Ok(());
+        }
+        self.check_member_of_generation(member_id, instance_id, generation_id)
+    }
+
     fn check_member_of_generation(
         &self,
         member_id: &MemberId,

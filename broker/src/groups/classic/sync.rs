@@ -9,8 +9,9 @@ use tracing::info;
 
 use super::member::Waiting;
 use super::{ClassicGroup, Phase};
+use crate::detach;
+use crate::groups::MemberId;
 use crate::groups::turn::{Ticket, Turn};
-use crate::groups::{MemberId, detach};
 
 impl ClassicGroup {
     pub(crate) fn sync(&mut self, ticket: Ticket, request: SyncGroupRequest, turn: &mut Turn<'_>) {

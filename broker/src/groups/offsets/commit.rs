@@ -1,14 +1,14 @@
 //! OffsetCommit: a member, or a consumer that assigns itself, says how far it has read.
 
-use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use ottla_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use ottla_protocol::messages::{GroupId, OffsetCommitRequest, OffsetCommitResponse, TopicName};
+use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::CommittedOffset;
-use crate::groups::detach;
+use crate::detach;
 use crate::groups::record::CoordinatorRecord;
 use crate::groups::state::Groups;
 use crate::groups::turn::Now;
@@ -34,18 +34,14 @@ impl Groups {
         let topics = request.topics.iter().map(|topic| {
             let name = TopicName(detach::text(&topic.name));
             let partitions = topic.partitions.iter().map(|partition| {
-                let refused = self.check_partition(&name, partition, &exists).err();
+                let (index, metadata) = (partition.partition_index, partition.committed_metadata.as_ref());
+                let refused = self.check_partition(&name, index, metadata, &exists).err();
                 if refused.is_none() {
                     let offset = committed(partition, request.retention_time_ms, now);
-                    records.push(CoordinatorRecord::offset(
-                        &group_id,
-                        &name,
-                        partition.partition_index,
-                        offset,
-                    ));
+                    records.push(CoordinatorRecord::offset(&group_id, &name, index, offset));
                 }
                 OffsetCommitResponsePartition::default()
-                    .with_partition_index(partition.partition_index)
+                    .with_partition_index(index)
                     .with_error_code(refused.map_or(0, |error| error.code()))
             });
             let partitions = partitions.collect();
@@ -68,18 +64,18 @@ impl Groups {
         Ok(())
     }
 
-    fn check_partition(
+    pub(super) fn check_partition(
         &self,
         topic: &TopicName,
-        partition: &OffsetCommitRequestPartition,
+        partition: i32,
+        metadata: Option<&StrBytes>,
         exists: impl Fn(&TopicName, i32) -> bool,
     ) -> Result<(), ErrorCode> {
-        if !exists(topic, partition.partition_index) {
+        if !exists(topic, partition) {
             return Err(ErrorCode::UnknownTopicOrPartition);
         }
         // As long as Java says that the text is.
-        let length =
-            partition.committed_metadata.as_ref().map_or(0, |metadata| metadata.encode_utf16().count());
+        let length = metadata.map_or(0, |metadata| metadata.encode_utf16().count());
         if length > self.config().offset_metadata_max_chars {
             return Err(ErrorCode::OffsetMetadataTooLarge);
         }

@@ -1,10 +1,12 @@
 //! Offsets that somebody wants gone: OffsetDelete, and what a deleted topic or group leaves behind.
 
+use std::collections::BTreeSet;
+
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::{GroupId, TopicName};
 
 use crate::groups::record::CoordinatorRecord;
-use crate::groups::state::Groups;
+use crate::groups::state::{Group, Groups};
 
 impl Groups {
     /// Whether the group lets its offsets be deleted at all (KIP-496).
@@ -20,7 +22,7 @@ impl Groups {
         }
     }
 
-    /// The record that deletes the offset of one partition, or `None` where there is no offset.
+    /// The record that deletes the offset of one partition, committed or pending, or `None` where there is none.
     ///
     /// # Errors
     /// GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic and would commit again.
@@ -33,15 +35,19 @@ impl Groups {
         if self.membership(group_id).is_some_and(|group| group.is_subscribed_to(topic)) {
             return Err(ErrorCode::GroupSubscribedToTopic);
         }
-        let committed = self.offsets(group_id).and_then(|offsets| offsets.get(topic, partition));
-        Ok(committed.map(|_| CoordinatorRecord::offset_tombstone(group_id, topic, partition)))
+        let has_offset = self.group(group_id).is_some_and(|group| {
+            group.offsets.contains(topic, partition) || group.pending.contains(topic, partition)
+        });
+        Ok(has_offset.then(|| CoordinatorRecord::offset_tombstone(group_id, topic, partition)))
     }
 
     /// The records that delete every group's offsets of a topic that is gone.
     pub(crate) fn delete_topic_offsets(&self, topic: &TopicName) -> Vec<CoordinatorRecord> {
-        let of_group = |(group_id, group): (&GroupId, &crate::groups::state::Group)| {
+        let of_group = |(group_id, group): (&GroupId, &Group)| {
+            let pending = group.pending.iter().filter(|(pending, _)| *pending == topic);
+            let partitions = group.offsets.partitions(topic).chain(pending.map(|(_, partition)| partition));
             let tombstone = |partition| CoordinatorRecord::offset_tombstone(group_id, topic, partition);
-            group.offsets.partitions(topic).map(tombstone).collect::<Vec<_>>()
+            partitions.collect::<BTreeSet<_>>().into_iter().map(tombstone).collect::<Vec<_>>()
         };
         self.iter().flat_map(of_group).collect()
     }
@@ -55,10 +61,10 @@ impl Groups {
         if !group.membership.is_empty() {
             return Err(ErrorCode::NonEmptyGroup);
         }
-        let tombstone = |(topic, partition, _): (&TopicName, i32, &_)| {
-            CoordinatorRecord::offset_tombstone(group_id, topic, partition)
-        };
-        let mut records: Vec<CoordinatorRecord> = group.offsets.iter().map(tombstone).collect();
+        let committed = group.offsets.iter().map(|(topic, partition, _)| (topic, partition));
+        let offsets: BTreeSet<_> = committed.chain(group.pending.iter()).collect();
+        let tombstone = |(topic, partition)| CoordinatorRecord::offset_tombstone(group_id, topic, partition);
+        let mut records: Vec<CoordinatorRecord> = offsets.into_iter().map(tombstone).collect();
         records.push(CoordinatorRecord::group_tombstone(group_id));
         Ok(records)
     }

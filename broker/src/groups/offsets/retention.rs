@@ -29,7 +29,8 @@ impl Groups {
     fn expire_group(&self, group_id: &GroupId, group: &Group, now: Now, outcome: &mut RetentionOutcome) {
         let mut keeps_offsets = false;
         for (topic, partition, offset) in group.offsets.iter() {
-            if group.membership.is_subscribed_to(topic) {
+            // The tombstone would also take what an open transaction is about to commit.
+            if group.membership.is_subscribed_to(topic) || group.pending.contains(topic, partition) {
                 keeps_offsets = true;
                 continue;
             }
@@ -43,7 +44,7 @@ impl Groups {
                 }
             }
         }
-        if !keeps_offsets && group.membership.is_empty() {
+        if !keeps_offsets && group.pending.is_empty() && group.membership.is_empty() {
             outcome.records.push(CoordinatorRecord::group_tombstone(group_id));
         }
     }

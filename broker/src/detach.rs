@@ -4,10 +4,10 @@
 use bytes::Bytes;
 use ottla_protocol::StrBytes;
 
-pub(super) fn text(borrowed: &StrBytes) -> StrBytes {
+pub(crate) fn text(borrowed: &StrBytes) -> StrBytes {
     StrBytes::from_string(borrowed.to_string())
 }
 
-pub(super) fn bytes(borrowed: &Bytes) -> Bytes {
+pub(crate) fn bytes(borrowed: &Bytes) -> Bytes {
     Bytes::copy_from_slice(borrowed)
 }
