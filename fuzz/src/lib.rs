@@ -6,6 +6,7 @@ use ottla_protocol::messages::*;
 use ottla_protocol::records::consumer_offsets::{ConsumerOffsetsKey, GroupMetadataValue, OffsetCommitValue};
 use ottla_protocol::records::control::{ControlRecordType, EndTransactionMarker, SnapshotHeader};
 use ottla_protocol::records::metadata::MetadataRecord;
+use ottla_protocol::records::quorum::{KRaftVoters, LeaderChange};
 use ottla_protocol::{DecodeError, FrameDecoder, decode_body, decode_header, decode_response};
 
 const MAX_FRAME_BYTES: usize = 1 << 20;
@@ -91,6 +92,8 @@ pub fn record(bytes: &[u8]) {
     let _offset = OffsetCommitValue::decode(bytes);
     let _group = GroupMetadataValue::decode(bytes);
     let _control = ControlRecordType::decode_key(bytes);
+    let _leader = LeaderChange::decode(bytes);
+    let _voters = KRaftVoters::decode(bytes);
     let _marker = EndTransactionMarker::decode(bytes);
     let _snapshot = SnapshotHeader::decode(bytes);
     if let Ok(record) = MetadataRecord::decode(bytes) {

@@ -12,6 +12,7 @@ use ottla_protocol::records::metadata::{
     MetadataRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, RemoveTopicRecord,
     TopicRecord,
 };
+use ottla_protocol::records::quorum::{KRaftVoters, LeaderChange};
 use ottla_protocol::records::transaction_state::{
     TransactionLogKey, TransactionLogValue, TransactionPartitions, TransactionStateKey,
 };
@@ -267,6 +268,18 @@ fn records_about_other_things_are_kept_as_they_are() {
 }
 
 #[test]
+fn voters_of_the_metadata_log() {
+    let leader_change = hex("00000000000102000000010002000000010000");
+    assert_eq!(LeaderChange::decode(&leader_change), Ok(LeaderChange { leader_id: 1, voters: vec![1] }));
+    assert!(LeaderChange::decode(&leader_change[..18]).is_err());
+    let voters = hex(concat!(
+        "000002000000016b98b980d522443ba6cee81c24a8f5b2020b434f4e54524f4c4c45520a",
+        "3132372e302e302e3199190000000001000000"
+    ));
+    assert_eq!(KRaftVoters::decode(&voters), Ok(KRaftVoters { voters: vec![1] }));
+}
+
+#[test]
 fn control_records() {
     let header = SnapshotHeader { last_contained_log_timestamp: 1_700_000_000_000 };
     assert_eq!(header.encode(), hex("00000000018bcfe5680000"));
@@ -289,6 +302,8 @@ proptest! {
     fn damaged_records_give_an_error_or_a_record(mut bytes in vec(any::<u8>(), 0..80), version in 0..5u8) {
         let _key = ConsumerOffsetsKey::decode(&bytes);
         let _control = ControlRecordType::decode_key(&bytes);
+        let _leader = LeaderChange::decode(&bytes);
+        let _voters = KRaftVoters::decode(&bytes);
         let _transaction_key = TransactionStateKey::decode(&bytes);
         let _framed = MetadataRecord::decode(&[&[1, 2 + version, 0], &bytes[..]].concat());
         bytes.splice(0..0, [0, version]);

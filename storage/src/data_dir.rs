@@ -1,21 +1,27 @@
 //! The directory that holds a broker's logs and what it knows about them; a Kafka log directory.
 
+mod adoption;
 mod bootstrap;
+mod kraft_log;
 mod leftovers;
+mod lock;
 mod meta_properties;
 mod metadata;
 mod offset_checkpoint;
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions, TryLockError},
+    fs::File,
     io,
     ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+pub use adoption::AdoptionError;
 pub use bootstrap::BootstrapError;
+pub use kraft_log::{KRaftLogError, RecordError};
+use leftovers::TopicIds;
 use meta_properties::MetaProperties;
 pub use metadata::{Metadata, MetadataError, Topic};
 use ottla_protocol::records::metadata::{MetadataRecord, PartitionRecord, ProducerIdsRecord};
@@ -31,9 +37,7 @@ use crate::{
     recovery::RecoveryOutcome,
 };
 
-const LOCK: &str = ".lock";
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
-const KRAFT_LOG: &str = "__cluster_metadata-0";
 
 /// As many producer ids as Kafka's controller gives a broker at once.
 const PRODUCER_ID_BLOCK: i64 = 1000;
@@ -71,11 +75,8 @@ pub enum DataDirError {
         path.display()
     )]
     OtherNode { path: PathBuf, found: i32, wanted: i32 },
-    #[error(
-        "data directory {} holds the metadata log of a Kafka broker, which Ottla does not read; choose another",
-        path.display()
-    )]
-    KafkasMetadata { path: PathBuf },
+    #[error("cannot take {} over from Kafka: {source}", path.display())]
+    Adoption { path: PathBuf, source: AdoptionError },
     #[error("the disk is full: cannot write {}; free some space and try again", path.display())]
     DiskFull { path: PathBuf },
     #[error("cannot write {}: {source}; choose a data directory that this user may write to", path.display())]
@@ -87,21 +88,20 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Opens the directory, or makes it. Finishes what an earlier broker began to delete. A topic that asks for more
-    /// `durability` gets it.
+    /// Opens the directory, or makes it. Takes it over if a Kafka was the last to use it, and finishes what an earlier
+    /// broker began to delete. A topic that asks for more `durability` gets it.
     pub fn open(path: &Path, node_id: i32, durability: Durability) -> Result<DataDir, DataDirError> {
         disk::create_dir_all(path).map_err(|source| io_error(path, source))?;
-        let lock = Mutex::new(Some(lock(path)?));
-        if path.join(KRAFT_LOG).exists() {
-            return Err(DataDirError::KafkasMetadata { path: path.to_owned() });
-        }
+        let lock = Mutex::new(Some(lock::take(path)?));
         let meta = meta_properties(path, node_id, durability)?;
+        let was_kafkas = adoption::adopt(path, &meta).map_err(|source| adoption_error(path, source))?;
         let bootstrap = path.join(bootstrap::FILE_NAME);
         let metadata = bootstrap::load(&bootstrap)
             .map_err(|source| DataDirError::Bootstrap { path: bootstrap, source })?
             .unwrap_or_default();
         let left = LeftBehind::of(path).map_err(|source| io_error(path, source))?;
-        leftovers::clear(path, &metadata).map_err(|source| io_error(path, source))?;
+        let topic_ids = if was_kafkas { TopicIds::Checked } else { TopicIds::Believed };
+        leftovers::clear(path, &metadata, topic_ids).map_err(|source| io_error(path, source))?;
         let metadata = Mutex::new(Arc::new(metadata));
         Ok(DataDir { path: path.to_owned(), lock, meta, durability, metadata, left })
     }
@@ -135,18 +135,7 @@ impl DataDir {
     /// The record of a partition that this node alone holds. It has no leader, for a Kafka that takes the directory
     /// over elects one when its broker registers.
     pub fn partition_record(&self, topic_id: Uuid, partition_id: i32) -> PartitionRecord {
-        PartitionRecord {
-            partition_id,
-            topic_id,
-            replicas: vec![self.meta.node_id],
-            isr: vec![self.meta.node_id],
-            removing_replicas: Vec::new(),
-            adding_replicas: Vec::new(),
-            leader: -1,
-            leader_epoch: 0,
-            partition_epoch: 0,
-            directories: vec![self.meta.directory_id],
-        }
+        PartitionRecord::of_one_node(topic_id, partition_id, self.meta.node_id, self.meta.directory_id)
     }
 
     /// Producer ids that were never given out, and never will be again, whatever happens to the process.
@@ -250,6 +239,7 @@ impl DataDir {
     ) -> Result<Arc<Metadata>, DataDirError> {
         let path = self.path.join(bootstrap::FILE_NAME);
         let mut current = self.metadata.lock();
+        adoption::remove_stale_copy(&self.path).map_err(|source| adoption_error(&self.path, source))?;
         let mut changed = Metadata::clone(&current);
         let stored = records(&current)
             .iter()
@@ -291,18 +281,6 @@ impl LeftBehind {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "it stays open, and is never renamed, cut or removed")]
-fn lock(path: &Path) -> Result<File, DataDirError> {
-    let lock_path = path.join(LOCK);
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
-    let file = file.map_err(|source| io_error(&lock_path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
-        Err(TryLockError::Error(source)) => Err(io_error(&lock_path, source)),
-    }
-}
-
 fn meta_properties(
     path: &Path,
     node_id: i32,
@@ -318,6 +296,16 @@ fn meta_properties(
             meta.store(path, durability).map_err(|source| io_error(path, source))?;
             Ok(meta)
         }
+    }
+}
+
+fn adoption_error(path: &Path, source: AdoptionError) -> DataDirError {
+    match source {
+        AdoptionError::Io { path, source } => io_error(&path, source),
+        AdoptionError::Bootstrap(BootstrapError::Io(source)) => {
+            io_error(&path.join(bootstrap::FILE_NAME), source)
+        }
+        source => DataDirError::Adoption { path: path.to_owned(), source },
     }
 }
 

@@ -19,6 +19,7 @@ mod partition_files;
 mod partition_metadata;
 mod producer_snapshot;
 mod producer_state;
+pub mod properties_file;
 mod publish;
 mod recovery;
 mod segment;
@@ -27,7 +28,10 @@ mod text_lines;
 mod transaction_index;
 
 pub use config::{Durability, LogConfig};
-pub use data_dir::{BootstrapError, CloseError, DataDir, DataDirError, Metadata, MetadataError, Topic};
+pub use data_dir::{
+    AdoptionError, BootstrapError, CloseError, DataDir, DataDirError, KRaftLogError, Metadata, MetadataError,
+    RecordError, Topic,
+};
 pub use leader_epochs::EpochEnd;
 pub use log::{
     ActiveProducer, AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, DeleteError,

@@ -10,10 +10,11 @@ use crate::listener::ListenAddress;
 mod broker_settings;
 pub(crate) mod entries;
 mod ignored;
-pub mod properties_file;
 mod table;
 mod topic_settings;
 pub mod value;
+
+pub use ottla_storage::properties_file;
 
 pub use broker_settings::{BROKER_SETTINGS, BrokerSettings};
 pub use table::{InvalidValue, Setting};

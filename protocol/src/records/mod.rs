@@ -6,6 +6,7 @@ mod codec;
 pub mod consumer_offsets;
 pub mod control;
 pub mod metadata;
+pub mod quorum;
 pub mod transaction_state;
 
 pub use codec::{SchemaError, SchemaFault};

@@ -17,7 +17,10 @@ use ottla_protocol::{
 };
 use thiserror::Error;
 
-use super::metadata::{Metadata, MetadataError};
+use super::{
+    kraft_log::QuorumRecords,
+    metadata::{Metadata, MetadataError},
+};
 use crate::{atomic_file, config::Durability};
 
 pub(super) const FILE_NAME: &str = "bootstrap.checkpoint";
@@ -60,8 +63,21 @@ pub(super) fn store(
     Ok(atomic_file::replace(path, &encode(metadata, now_ms)?, durability)?)
 }
 
+/// Stores a snapshot of a metadata log that knows its voters and nothing else; on the disk when this returns.
+pub(super) fn store_quorum(path: &Path, quorum: &QuorumRecords, now_ms: i64) -> Result<(), BootstrapError> {
+    let mut snapshot = Snapshot::begin(now_ms)?;
+    let records = [
+        (ControlRecordType::KRaftVersion, &quorum.kraft_version),
+        (ControlRecordType::KRaftVoters, &quorum.voters),
+    ];
+    for (kind, value) in records {
+        value.iter().try_for_each(|value| snapshot.control(kind, value))?;
+    }
+    Ok(atomic_file::replace(path, &snapshot.end()?, Durability::Power)?)
+}
+
 fn decode(bytes: &[u8]) -> Result<Metadata, BootstrapError> {
-    let mut metadata = Metadata::default();
+    let mut metadata = Metadata::empty();
     let mut complete = false;
     for batch in batch::batches(bytes) {
         let batch = batch?;
@@ -81,9 +97,7 @@ fn decode(bytes: &[u8]) -> Result<Metadata, BootstrapError> {
 }
 
 fn encode(metadata: &Metadata, now_ms: i64) -> Result<Vec<u8>, BootstrapError> {
-    let mut snapshot = Snapshot { bytes: Vec::new(), next_offset: 0, now_ms };
-    let header = SnapshotHeader { last_contained_log_timestamp: 0 };
-    snapshot.control(ControlRecordType::SnapshotHeader, &header.encode())?;
+    let mut snapshot = Snapshot::begin(now_ms)?;
     let mut batch = snapshot.batch();
     for record in metadata.records() {
         batch.push(now_ms, None, Some(&record.encode()))?;
@@ -95,8 +109,7 @@ fn encode(metadata: &Metadata, now_ms: i64) -> Result<Vec<u8>, BootstrapError> {
     if !batch.is_empty() {
         snapshot.add(batch)?;
     }
-    snapshot.control(ControlRecordType::SnapshotFooter, &SnapshotFooter.encode())?;
-    Ok(snapshot.bytes)
+    Ok(snapshot.end()?)
 }
 
 struct Snapshot {
@@ -106,6 +119,18 @@ struct Snapshot {
 }
 
 impl Snapshot {
+    fn begin(now_ms: i64) -> Result<Snapshot, BuildError> {
+        let mut snapshot = Snapshot { bytes: Vec::new(), next_offset: 0, now_ms };
+        let header = SnapshotHeader { last_contained_log_timestamp: 0 };
+        snapshot.control(ControlRecordType::SnapshotHeader, &header.encode())?;
+        Ok(snapshot)
+    }
+
+    fn end(mut self) -> Result<Vec<u8>, BuildError> {
+        self.control(ControlRecordType::SnapshotFooter, &SnapshotFooter.encode())?;
+        Ok(self.bytes)
+    }
+
     fn batch(&self) -> BatchBuilder {
         BatchBuilder::new(Compression::None).with_base_offset(self.next_offset).with_leader_epoch(0)
     }

@@ -6,17 +6,22 @@ use std::{
 };
 
 use ottla_protocol::records::metadata::{
-    ConfigRecord, ConfigResource, FeatureLevelRecord, MetadataRecord, PartitionChangeRecord, PartitionRecord,
-    ProducerIdsRecord, TopicRecord,
+    ConfigRecord, ConfigResource, FeatureLevelRecord, MetadataRecord, OtherKind, OtherRecord,
+    PartitionChangeRecord, PartitionRecord, ProducerIdsRecord, TopicRecord,
 };
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::log::TopicPartition;
+
 /// Kafka's feature of that name must be the first record of a bootstrap file.
 const METADATA_VERSION: &str = "metadata.version";
 
-/// The features that a directory made by Ottla is at: those of Kafka 4.3. `eligible.leader.replicas.version` is left
-/// out, for with it a Kafka that takes the directory over finds every partition without a leader.
+/// A feature that is never kept: with it, a Kafka that takes the directory over finds every partition without a leader,
+/// for its broker was not the last to run, so its replica counts as out of sync.
+const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
+
+/// The features that a directory made by Ottla is at: those of Kafka 4.3.
 const FEATURES: [(&str, i16); 3] = [(METADATA_VERSION, 30), ("group.version", 1), ("transaction.version", 2)];
 
 const FLUSH_SETTINGS: [&str; 2] = ["flush.messages", "flush.ms"];
@@ -27,9 +32,12 @@ pub struct Metadata {
     features: BTreeMap<String, i16>,
     topics: BTreeMap<String, Arc<Topic>>,
     names: HashMap<Uuid, String>,
-    /// Of brokers, by name; the default for all brokers has the empty name.
-    broker_configs: BTreeMap<String, BTreeMap<String, String>>,
+    /// Of brokers and whatever else has settings, by name; the default for all has the empty name.
+    configs: BTreeMap<(ConfigResource, String), BTreeMap<String, String>>,
     producer_ids: Option<ProducerIdsRecord>,
+    /// What means nothing to Ottla and much to the Kafka that wrote it, in the order in which it was written: users,
+    /// ACLs, quotas.
+    carried: Vec<OtherRecord>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,17 +62,29 @@ pub enum MetadataError {
 impl Default for Metadata {
     /// No topics, Kafka 4.3's features.
     fn default() -> Metadata {
-        Metadata {
-            features: FEATURES.iter().map(|&(name, level)| (name.to_owned(), level)).collect(),
-            topics: BTreeMap::new(),
-            names: HashMap::new(),
-            broker_configs: BTreeMap::new(),
-            producer_ids: None,
-        }
+        let features = FEATURES.iter().map(|&(name, level)| (name.to_owned(), level)).collect();
+        Metadata { features, ..Metadata::empty() }
     }
 }
 
 impl Metadata {
+    /// The image before the first record, which has no features either.
+    pub(super) fn empty() -> Metadata {
+        Metadata {
+            features: BTreeMap::new(),
+            topics: BTreeMap::new(),
+            names: HashMap::new(),
+            configs: BTreeMap::new(),
+            producer_ids: None,
+            carried: Vec::new(),
+        }
+    }
+
+    /// Whether a cluster has begun with this image: its first record is the level of `metadata.version`.
+    pub(super) fn is_bootstrapped(&self) -> bool {
+        self.features.contains_key(METADATA_VERSION)
+    }
+
     pub fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
         self.topics.get(name)
     }
@@ -84,7 +104,7 @@ impl Metadata {
 
     /// What was set at run time for the broker of that name; the empty name is the default for all.
     pub fn broker_configs(&self, name: &str) -> Option<&BTreeMap<String, String>> {
-        self.broker_configs.get(name)
+        self.configs.get(&(ConfigResource::Broker, name.to_owned()))
     }
 
     /// Whether records of some topic are promised to survive a power cut (`flush.messages`, `flush.ms`).
@@ -112,10 +132,11 @@ impl Metadata {
                 self.topics.remove(&name);
             }
             MetadataRecord::Config(record) => self.set_config(record),
-            MetadataRecord::FeatureLevel(record) => {
-                self.features.insert(record.name.clone(), record.feature_level);
-            }
+            MetadataRecord::FeatureLevel(record) => self.set_feature(record),
             MetadataRecord::ProducerIds(record) => self.producer_ids = Some(*record),
+            MetadataRecord::Other(record) if record.kind() == OtherKind::Administration => {
+                self.carried.push(record.clone());
+            }
             MetadataRecord::NoOp
             | MetadataRecord::BeginTransaction(_)
             | MetadataRecord::EndTransaction
@@ -123,6 +144,26 @@ impl Metadata {
             | MetadataRecord::Other(_) => {}
         }
         Ok(())
+    }
+
+    /// Makes this node the one replica of every partition, in its one directory, with a leader epoch that is later than
+    /// any so far: the image's, and what `latest_epoch` knows. A leader that Kafka would elect anew begins one, too.
+    pub(super) fn become_sole_replica(
+        &mut self,
+        node_id: i32,
+        directory_id: Uuid,
+        latest_epoch: impl Fn(&TopicPartition) -> Option<i32>,
+    ) {
+        for (name, topic) in &mut self.topics {
+            for (&partition, record) in &mut Arc::make_mut(topic).partitions {
+                let latest = latest_epoch(&TopicPartition { topic: name.clone(), partition });
+                *record = PartitionRecord {
+                    leader_epoch: record.leader_epoch.max(latest.unwrap_or(-1)).saturating_add(1),
+                    partition_epoch: record.partition_epoch.saturating_add(1),
+                    ..PartitionRecord::of_one_node(record.topic_id, partition, node_id, directory_id)
+                };
+            }
+        }
     }
 
     /// The records that make this image out of nothing, in an order that Kafka can replay.
@@ -134,9 +175,10 @@ impl Metadata {
             records.extend(topic.partitions.values().cloned().map(MetadataRecord::Partition));
             records.extend(configs(ConfigResource::Topic, name, &topic.configs));
         }
-        for (name, settings) in &self.broker_configs {
-            records.extend(configs(ConfigResource::Broker, name, settings));
+        for ((resource, name), settings) in &self.configs {
+            records.extend(configs(*resource, name, settings));
         }
+        records.extend(self.carried.iter().cloned().map(MetadataRecord::Other));
         records.extend(self.producer_ids.map(MetadataRecord::ProducerIds));
         records
     }
@@ -168,15 +210,22 @@ impl Metadata {
         Ok(())
     }
 
+    fn set_feature(&mut self, record: &FeatureLevelRecord) {
+        match record.feature_level {
+            _ if record.name == ELIGIBLE_LEADER_REPLICAS => {}
+            0 => drop(self.features.remove(&record.name)),
+            level => drop(self.features.insert(record.name.clone(), level)),
+        }
+    }
+
     fn set_config(&mut self, record: &ConfigRecord) {
         let settings = match record.resource {
-            ConfigResource::Broker => self.broker_configs.entry(record.resource_name.clone()).or_default(),
             // Kafka, too, lets a setting of a topic stand that is gone.
             ConfigResource::Topic => match self.topics.get_mut(&record.resource_name) {
                 Some(topic) => &mut Arc::make_mut(topic).configs,
                 None => return,
             },
-            ConfigResource::Other(_) => return,
+            resource => self.configs.entry((resource, record.resource_name.clone())).or_default(),
         };
         match &record.value {
             Some(value) => settings.insert(record.name.clone(), value.clone()),

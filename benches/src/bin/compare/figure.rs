@@ -17,8 +17,9 @@ pub(crate) struct Figure {
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target {
-    /// Ottla's own value, in the figure's unit.
+    /// Ottla's own value, in the figure's unit, is not above or not below.
     Limit(f64),
+    Floor(f64),
     /// Ottla's value over the peer's.
     AtMost(f64, Peer),
     AtLeast(f64, Peer),
@@ -67,6 +68,7 @@ impl Target {
     fn verdict(self, unit: &str, ottla: Option<f64>, peer: Peer, ratio: Option<f64>) -> Option<Verdict> {
         let (target, met) = match self {
             Target::Limit(limit) => (format!("≤ {limit} {unit}"), ottla.is_some_and(|value| value <= limit)),
+            Target::Floor(floor) => (format!("≥ {floor} {unit}"), ottla.is_some_and(|value| value >= floor)),
             Target::AtMost(limit, of) if of == peer => {
                 (format!("≤ {limit} ×"), ratio.is_some_and(|ratio| ratio <= limit))
             }

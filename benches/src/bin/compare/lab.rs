@@ -4,30 +4,14 @@
 use std::collections::HashSet;
 use std::future::Future;
 use std::io;
+use std::time::Instant;
 
 use crate::artifacts::Artifacts;
-use crate::measurements::{Life, MEASUREMENTS, Measurement};
-use crate::peers::{Peer, RunningBroker, StartError};
+use crate::measurements::{Measure, MeasureBroker, MeasurePeer, Measurement, Readings};
+use crate::peers::{Peer, RunningBroker, Settings, StartError};
 use crate::perf_tools::PerfTools;
 use crate::sample::Samples;
-
-/// How much is measured.
-#[derive(Debug, Clone)]
-pub(crate) struct Workload {
-    /// Brokers started one after the other, for the figures of a start.
-    pub(crate) starts: usize,
-    /// Times that the records go in and out of a running broker.
-    pub(crate) rounds: usize,
-    pub(crate) records: u64,
-    pub(crate) record_bytes: u64,
-    pub(crate) latency_records: u64,
-}
-
-impl Workload {
-    pub(crate) fn gigabytes(&self) -> f64 {
-        (self.records * self.record_bytes) as f64 / 1e9
-    }
-}
+use crate::workload::Workload;
 
 #[derive(Debug)]
 pub(crate) struct Lab {
@@ -37,8 +21,13 @@ pub(crate) struct Lab {
     peers: Vec<Peer>,
 }
 
-/// What could not be measured, and is not tried again in later rounds.
-type Failed = HashSet<(&'static str, Peer)>;
+/// What has been measured so far.
+#[derive(Debug, Default)]
+struct Progress {
+    samples: Samples,
+    /// What could not be measured, and is not tried again in later rounds.
+    failed: HashSet<(&'static str, Peer)>,
+}
 
 impl Lab {
     pub(crate) fn new(workload: Workload, artifacts: Artifacts, peers: Vec<Peer>) -> io::Result<Lab> {
@@ -46,24 +35,58 @@ impl Lab {
         Ok(Lab { workload, artifacts, runtime, peers })
     }
 
-    pub(crate) fn run(&self) -> Result<Samples, StartError> {
-        let mut samples = Samples::default();
-        let mut failed = Failed::new();
+    pub(crate) fn run(&self, measurements: &[&Measurement]) -> Result<Samples, StartError> {
+        let mut progress = Progress::default();
+        for measurement in measurements {
+            match measurement.measure {
+                Measure::Fresh(measure) => self.measure_fresh(measurement.name, measure, &mut progress)?,
+                Measure::Own(measure) => self.measure_own(measurement.name, measure, &mut progress),
+                Measure::Kept(_) => {}
+            }
+        }
+        self.measure_kept(measurements, &mut progress)?;
+        Ok(progress.samples)
+    }
+
+    fn measure_fresh(
+        &self,
+        name: &'static str,
+        measure: MeasureBroker,
+        progress: &mut Progress,
+    ) -> Result<(), StartError> {
         for round in 0..self.workload.starts {
             for peer in self.peers_in_order(round) {
                 let broker = self.start(peer)?;
-                self.measure_all(Life::Fresh, &broker, round, &mut samples, &mut failed);
+                progress.add(name, peer, round, || measure(self, &broker, round));
             }
+        }
+        Ok(())
+    }
+
+    fn measure_own(&self, name: &'static str, measure: MeasurePeer, progress: &mut Progress) {
+        for round in 0..self.workload.runs {
+            for peer in self.peers_in_order(round) {
+                progress.add(name, peer, round, || measure(self, peer));
+            }
+        }
+    }
+
+    fn measure_kept(&self, measurements: &[&Measurement], progress: &mut Progress) -> Result<(), StartError> {
+        let kept: Vec<(&'static str, MeasureBroker)> = measurements.iter().filter_map(of_kept).collect();
+        if kept.is_empty() {
+            return Ok(());
         }
         let brokers = self.peers.iter().map(|peer| self.start(*peer)).collect::<Result<Vec<_>, _>>()?;
         for round in 0..self.workload.rounds {
             for peer in self.peers_in_order(round) {
                 for broker in brokers.iter().filter(|broker| broker.peer == peer) {
-                    self.measure_all(Life::Kept, broker, round, &mut samples, &mut failed);
+                    for (name, measure) in &kept {
+                        progress.add(name, peer, round, || measure(self, broker, round));
+                    }
                 }
             }
         }
-        Ok(samples)
+        Ok(())
     }
 
     pub(crate) fn perf_tools(&self, broker: &RunningBroker) -> PerfTools<'_> {
@@ -77,8 +100,12 @@ impl Lab {
         self.runtime.block_on(future)
     }
 
+    pub(crate) fn start_with(&self, peer: Peer, settings: Settings) -> Result<RunningBroker, StartError> {
+        self.block_on(peer.start(&self.artifacts, settings))
+    }
+
     fn start(&self, peer: Peer) -> Result<RunningBroker, StartError> {
-        self.block_on(peer.start(&self.artifacts))
+        self.start_with(peer, Settings::DEFAULT)
     }
 
     /// Each round begins with another broker, so that none is always measured after the same neighbour.
@@ -86,28 +113,31 @@ impl Lab {
         let first = round % self.peers.len().max(1);
         self.peers.iter().copied().cycle().skip(first).take(self.peers.len())
     }
+}
 
-    fn measure_all(
-        &self,
-        life: Life,
-        broker: &RunningBroker,
-        round: usize,
-        samples: &mut Samples,
-        failed: &mut Failed,
-    ) {
-        for Measurement { name, measure, .. } in MEASUREMENTS.iter().filter(|of| of.life == life) {
-            let peer = broker.peer;
-            if failed.contains(&(*name, peer)) {
-                continue;
+impl Progress {
+    fn add(&mut self, name: &'static str, peer: Peer, round: usize, measure: impl FnOnce() -> Readings) {
+        if self.failed.contains(&(name, peer)) {
+            return;
+        }
+        let what = format!("round {}: {name} of {}", round + 1, peer.name());
+        let started_at = Instant::now();
+        match measure() {
+            Ok(readings) => {
+                eprintln!("{what} ({:.1} s)", started_at.elapsed().as_secs_f64());
+                readings.into_iter().for_each(|reading| self.samples.add(peer, reading));
             }
-            eprintln!("round {}: {name} of {}", round + 1, peer.name());
-            match measure(self, broker, round) {
-                Ok(readings) => readings.into_iter().for_each(|reading| samples.add(peer, reading)),
-                Err(error) => {
-                    eprintln!("{name} of {} fails: {error}", peer.name());
-                    failed.insert((*name, peer));
-                }
+            Err(error) => {
+                eprintln!("{what} fails: {error}");
+                self.failed.insert((name, peer));
             }
         }
+    }
+}
+
+fn of_kept(measurement: &&Measurement) -> Option<(&'static str, MeasureBroker)> {
+    match measurement.measure {
+        Measure::Kept(measure) => Some((measurement.name, measure)),
+        Measure::Fresh(_) | Measure::Own(_) => None,
     }
 }

@@ -3,12 +3,14 @@
 mod artifacts;
 mod figure;
 mod lab;
+mod load;
 mod measurements;
 mod peers;
 mod perf_tools;
 mod process;
 mod report;
 mod sample;
+mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,11 +20,12 @@ use clap::{Parser, Subcommand};
 
 use crate::artifacts::{Artifacts, BuildError};
 use crate::figure::Line;
-use crate::lab::{Lab, Workload};
-use crate::measurements::MEASUREMENTS;
+use crate::lab::Lab;
+use crate::measurements::Measurement;
 use crate::peers::{Peer, StartError};
 use crate::report::Format;
 use crate::sample::{ROUNDS_MIN, Samples};
+use crate::workload::Workload;
 
 #[derive(Debug, Parser)]
 #[command(about = "Ottla beside its peers, under the same load on the same machine")]
@@ -50,6 +53,9 @@ struct BrokerArguments {
     /// The peers to run beside Ottla
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["kafka", "kfake"])]
     against: Vec<Peer>,
+    /// Take only the measurements whose name holds this, such as `fsync`
+    #[arg(long, default_value = "")]
+    only: String,
     /// Measure this `ottla` instead of building one
     #[arg(long)]
     ottla: Option<PathBuf>,
@@ -83,21 +89,17 @@ fn fail(error: &dyn fmt::Display) -> ExitCode {
 
 fn compare(arguments: BrokerArguments) -> Result<Vec<Line>, CompareError> {
     let workload = workload(arguments.quick, arguments.rounds);
+    let measurements = measurements::named(&arguments.only);
     let artifacts = Artifacts::build(arguments.ottla)?;
     let peers = [&[Peer::Ottla], arguments.against.as_slice()].concat();
-    let samples = Lab::new(workload, artifacts, peers)?.run()?;
-    let lines = lines(&samples, &arguments.against);
+    let samples = Lab::new(workload, artifacts, peers)?.run(&measurements)?;
+    let lines = lines(&measurements, &samples, &arguments.against);
     print!("{}", arguments.format.render(&lines)?);
     Ok(lines)
 }
 
 fn workload(quick: bool, rounds: Option<usize>) -> Workload {
-    let full =
-        Workload { starts: 5, rounds: 6, records: 3_000_000, record_bytes: 100, latency_records: 3_000 };
-    let sized = match quick {
-        true => Workload { starts: 1, rounds: ROUNDS_MIN, records: 300_000, latency_records: 300, ..full },
-        false => full,
-    };
+    let sized = if quick { Workload::QUICK } else { Workload::FULL };
     Workload { rounds: rounds.unwrap_or(sized.rounds), ..sized }
 }
 
@@ -108,7 +110,7 @@ fn rounds(argument: &str) -> Result<usize, String> {
     }
 }
 
-fn lines(samples: &Samples, against: &[Peer]) -> Vec<Line> {
-    let figures = MEASUREMENTS.iter().flat_map(|measurement| measurement.figures);
+fn lines(measurements: &[&Measurement], samples: &Samples, against: &[Peer]) -> Vec<Line> {
+    let figures = measurements.iter().flat_map(|measurement| measurement.figures);
     figures.flat_map(|figure| against.iter().map(|peer| figure.line(samples, *peer))).collect()
 }

@@ -18,6 +18,9 @@ pub(crate) enum Metric {
     ConsumeCpuSecondsPerGb,
     ConsumedPerSecond,
     LatencyMs,
+    SyncedAcksOfOnePerSecond,
+    SyncedAcksOfManyPerSecond,
+    SyncedAcksOfManyOverOne,
 }
 
 /// One value, in the unit that its metric names.

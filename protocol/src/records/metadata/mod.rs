@@ -43,6 +43,19 @@ pub struct OtherRecord {
     pub message: Vec<u8>,
 }
 
+/// What a record is about that is not decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OtherKind {
+    /// What somebody has set for the whole cluster: users, ACLs, quotas and delegation tokens.
+    Administration,
+    /// A broker has come up.
+    BrokerRegistration,
+    /// What brokers and controllers do at the moment.
+    Status,
+    /// A record of a later Kafka.
+    Unknown,
+}
+
 const TOPIC: u32 = 2;
 const PARTITION: u32 = 3;
 const CONFIG: u32 = 4;
@@ -50,10 +63,26 @@ const PARTITION_CHANGE: u32 = 5;
 const REMOVE_TOPIC: u32 = 9;
 const FEATURE_LEVEL: u32 = 12;
 const PRODUCER_IDS: u32 = 15;
+/// Delegation tokens, SCRAM credentials, client quotas, access control entries; some have a record that removes them.
+const ADMINISTRATION: [u32; 7] = [10, 11, 14, 18, 19, 22, 26];
+const BROKER_REGISTRATION: u32 = 0;
+/// Brokers (1, 7, 8, 17), controllers (27), the migration from ZooKeeper (21), cleared replica sets (28).
+const STATUS: [u32; 7] = [1, 7, 8, 17, 21, 27, 28];
 const NO_OP: u32 = 20;
 const BEGIN_TRANSACTION: u32 = 23;
 const END_TRANSACTION: u32 = 24;
 const ABORT_TRANSACTION: u32 = 25;
+
+impl OtherRecord {
+    pub fn kind(&self) -> OtherKind {
+        match self.api_key {
+            key if ADMINISTRATION.contains(&key) => OtherKind::Administration,
+            BROKER_REGISTRATION => OtherKind::BrokerRegistration,
+            key if STATUS.contains(&key) => OtherKind::Status,
+            _ => OtherKind::Unknown,
+        }
+    }
+}
 
 impl MetadataRecord {
     pub fn decode(value: &[u8]) -> Result<Self, SchemaError> {

@@ -42,6 +42,22 @@ const REPLICAS_TAG: u32 = 2;
 const DIRECTORIES_TAG: u32 = 8;
 
 impl PartitionRecord {
+    /// A partition that one node alone holds, in one directory, in its first epoch. It has no leader yet.
+    pub fn of_one_node(topic_id: Uuid, partition_id: i32, node_id: i32, directory_id: Uuid) -> Self {
+        Self {
+            partition_id,
+            topic_id,
+            replicas: vec![node_id],
+            isr: vec![node_id],
+            removing_replicas: Vec::new(),
+            adding_replicas: Vec::new(),
+            leader: -1,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: vec![directory_id],
+        }
+    }
+
     pub(super) fn write(&self, writer: &mut Writer) {
         writer.i32(self.partition_id);
         writer.uuid(self.topic_id);

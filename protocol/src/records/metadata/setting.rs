@@ -15,7 +15,7 @@ pub struct ConfigRecord {
 }
 
 /// Whose setting it is, numbered as in the protocol's config resources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigResource {
     Topic,
     Broker,

@@ -1,6 +1,6 @@
 //! The cost to the broker of the round's records going out, and how fast Kafka's own consumer gets them.
 
-use super::{Life, MeasureError, Measurement, round_topic};
+use super::{Measure, Measurement, Readings, round_topic};
 use crate::figure::{Figure, Target};
 use crate::lab::Lab;
 use crate::peers::{Peer, RunningBroker};
@@ -9,8 +9,7 @@ use crate::sample::{Metric, Reading, Take};
 
 pub(super) const CONSUME: Measurement = Measurement {
     name: "consume",
-    life: Life::Kept,
-    measure,
+    measure: Measure::Kept(measure),
     figures: &[
         Figure {
             name: "broker CPU to consume, warm",
@@ -43,7 +42,7 @@ pub(super) const CONSUME: Measurement = Measurement {
     ],
 };
 
-fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Result<Vec<Reading>, MeasureError> {
+fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Readings {
     let before = cpu_seconds(broker.pid())?;
     let rate = lab.perf_tools(broker).consume(&round_topic(round), lab.workload.records)?;
     let cpu = cpu_seconds(broker.pid())? - before;

@@ -1,6 +1,6 @@
 //! From a producer's `send` to a consumer's `poll`, one record at a time.
 
-use super::{Life, MeasureError, Measurement};
+use super::{Measure, Measurement, Readings};
 use crate::figure::{Figure, Target};
 use crate::lab::Lab;
 use crate::peers::RunningBroker;
@@ -8,8 +8,7 @@ use crate::sample::{Metric, Reading, Take};
 
 pub(super) const LATENCY: Measurement = Measurement {
     name: "end-to-end latency",
-    life: Life::Kept,
-    measure,
+    measure: Measure::Kept(measure),
     figures: &[
         Figure {
             name: "kafka-e2e-latency average, warm",
@@ -28,7 +27,7 @@ pub(super) const LATENCY: Measurement = Measurement {
     ],
 };
 
-fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Result<Vec<Reading>, MeasureError> {
+fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Readings {
     let workload = &lab.workload;
     let topic = format!("compare-latency-{round}");
     let average_ms =

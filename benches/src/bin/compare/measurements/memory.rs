@@ -1,6 +1,6 @@
 //! Private memory of the broker before it has done anything, and after the first load in and out.
 
-use super::{Life, MeasureError, Measurement};
+use super::{Measure, MeasureError, Measurement};
 use crate::figure::{Figure, Target};
 use crate::peers::RunningBroker;
 use crate::process::anonymous_memory_bytes;
@@ -8,8 +8,9 @@ use crate::sample::{Metric, Reading, Take};
 
 pub(super) const IDLE: Measurement = Measurement {
     name: "idle memory",
-    life: Life::Kept,
-    measure: |_, broker, _| Ok(vec![Reading(Metric::IdleMemoryMb, private_memory_mb(broker)?)]),
+    measure: Measure::Kept(|_, broker, _| {
+        Ok(vec![Reading(Metric::IdleMemoryMb, private_memory_mb(broker)?)])
+    }),
     figures: &[Figure {
         name: "private memory, idle",
         unit: "MB",
@@ -21,8 +22,9 @@ pub(super) const IDLE: Measurement = Measurement {
 
 pub(super) const LOADED: Measurement = Measurement {
     name: "loaded memory",
-    life: Life::Kept,
-    measure: |_, broker, _| Ok(vec![Reading(Metric::LoadedMemoryMb, private_memory_mb(broker)?)]),
+    measure: Measure::Kept(|_, broker, _| {
+        Ok(vec![Reading(Metric::LoadedMemoryMb, private_memory_mb(broker)?)])
+    }),
     figures: &[Figure {
         name: "private memory, after the records went in and out once",
         unit: "MB",

@@ -1,6 +1,6 @@
 //! The cost to the broker of records coming in, and how fast Kafka's own producer gets them in.
 
-use super::{Life, MeasureError, Measurement, round_topic};
+use super::{Measure, Measurement, Readings, round_topic};
 use crate::figure::{Figure, Target};
 use crate::lab::Lab;
 use crate::peers::{Peer, RunningBroker};
@@ -9,8 +9,7 @@ use crate::sample::{Metric, Reading, Take};
 
 pub(super) const PRODUCE: Measurement = Measurement {
     name: "produce",
-    life: Life::Kept,
-    measure,
+    measure: Measure::Kept(measure),
     figures: &[
         Figure {
             name: "broker CPU to produce, warm",
@@ -43,7 +42,7 @@ pub(super) const PRODUCE: Measurement = Measurement {
     ],
 };
 
-fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Result<Vec<Reading>, MeasureError> {
+fn measure(lab: &Lab, broker: &RunningBroker, round: usize) -> Readings {
     let workload = &lab.workload;
     let before = cpu_seconds(broker.pid())?;
     let rate =

@@ -2,21 +2,18 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use ottla_client::{Acks, Client, ClientConfig};
-use ottla_protocol::Compression;
-use ottla_protocol::batch::{BatchBuilder, BuildError};
+use ottla_client::Acks;
 
-use super::{Life, MeasureError, Measurement};
+use super::{Measure, Measurement, Readings};
 use crate::figure::{Figure, Target};
 use crate::lab::Lab;
+use crate::load::{self, LoadError};
 use crate::peers::RunningBroker;
 use crate::sample::{Metric, Reading, Take};
 
 pub(super) const START: Measurement = Measurement {
     name: "start",
-    life: Life::Fresh,
-    measure,
+    measure: Measure::Fresh(measure),
     figures: &[
         Figure {
             name: "start of the process to an open port",
@@ -35,10 +32,7 @@ pub(super) const START: Measurement = Measurement {
     ],
 };
 
-/// A broker that elects a leader first is asked again this often.
-const RETRY_BACKOFF: Duration = Duration::from_millis(5);
-
-fn measure(lab: &Lab, broker: &RunningBroker, _: usize) -> Result<Vec<Reading>, MeasureError> {
+fn measure(lab: &Lab, broker: &RunningBroker, _: usize) -> Readings {
     lab.block_on(produce_one(broker))?;
     let start_to_first_ack = broker.started_at.elapsed();
     Ok(vec![
@@ -48,18 +42,10 @@ fn measure(lab: &Lab, broker: &RunningBroker, _: usize) -> Result<Vec<Reading>, 
 }
 
 /// Into a topic that the broker makes for it.
-async fn produce_one(broker: &RunningBroker) -> Result<(), MeasureError> {
-    let config =
-        ClientConfig { retry_backoff: RETRY_BACKOFF, ..ClientConfig::new(broker.address.to_string()) };
-    let client = Client::connect(config).await?;
-    client.produce("first", 0, one_record()?, Acks::All).await?;
+async fn produce_one(broker: &RunningBroker) -> Result<(), LoadError> {
+    let client = load::connect(broker.address).await?;
+    client.produce("first", 0, load::one_record(b"the first record")?, Acks::All).await?;
     Ok(())
-}
-
-fn one_record() -> Result<Bytes, BuildError> {
-    let mut batch = BatchBuilder::new(Compression::None);
-    batch.push(0, None, Some(b"the first record"))?;
-    batch.build()
 }
 
 fn milliseconds(duration: Duration) -> f64 {

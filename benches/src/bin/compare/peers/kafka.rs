@@ -50,8 +50,8 @@ fn format_storage(artifacts: &Artifacts, properties: &Path) -> io::Result<()> {
 }
 
 fn server_properties(site: &Site<'_>, controller_port: u16) -> String {
-    let Site { port, data_dir, .. } = site;
-    format!(
+    let Site { port, data_dir, settings, .. } = site;
+    let defaults = format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
@@ -64,5 +64,6 @@ fn server_properties(site: &Site<'_>, controller_port: u16) -> String {
          transaction.state.log.min.isr=1\n\
          group.initial.rebalance.delay.ms=0\n",
         data_dir.display()
-    )
+    );
+    defaults + &settings.kafka.join("\n")
 }

@@ -25,6 +25,17 @@ pub(crate) enum Peer {
     Kfake,
 }
 
+/// What a measurement needs of a broker beyond its defaults, in each peer's own words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settings {
+    /// Options of `ottla serve`.
+    pub(crate) ottla: &'static [&'static str],
+    /// Lines of `server.properties`.
+    pub(crate) kafka: &'static [&'static str],
+    /// Options of `benches/kfake`.
+    pub(crate) kfake: &'static [&'static str],
+}
+
 /// A broker that has opened its port. Dropped, it is killed and its files are gone.
 #[derive(Debug)]
 pub(crate) struct RunningBroker {
@@ -37,11 +48,12 @@ pub(crate) struct RunningBroker {
     _folder: TempDir,
 }
 
-/// What a peer needs to know to start: its port, its data folder, and a folder for its other files.
+/// What a peer needs to know to start: its port, its data folder, a folder for its other files, and its settings.
 struct Site<'a> {
     port: u16,
     data_dir: PathBuf,
     folder: &'a Path,
+    settings: Settings,
 }
 
 #[derive(Debug, Error)]
@@ -52,6 +64,10 @@ pub(crate) enum StartError {
     Stopped { peer: Peer, status: ExitStatus, log: String },
     #[error("{} has not opened its port within {START_TIMEOUT:?}: {log}", peer.name())]
     Timeout { peer: Peer, log: String },
+}
+
+impl Settings {
+    pub(crate) const DEFAULT: Settings = Settings { ottla: &[], kafka: &[], kfake: &[] };
 }
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -67,11 +83,16 @@ impl Peer {
     }
 
     /// Starts the broker on a free port with an empty data folder.
-    pub(crate) async fn start(self, artifacts: &Artifacts) -> Result<RunningBroker, StartError> {
+    pub(crate) async fn start(
+        self,
+        artifacts: &Artifacts,
+        settings: Settings,
+    ) -> Result<RunningBroker, StartError> {
         let prepare = |source| StartError::Prepare { peer: self, source };
         let folder = tempfile::Builder::new().prefix("ottla-compare-").tempdir().map_err(prepare)?;
         let port = free_port().map_err(prepare)?;
-        let site = Site { port, data_dir: folder.path().join("data"), folder: folder.path() };
+        let data_dir = folder.path().join("data");
+        let site = Site { port, data_dir, folder: folder.path(), settings };
         let mut command = self.command(artifacts, &site).map_err(prepare)?;
         let log_path = folder.path().join("broker.log");
         let log = File::create(&log_path).map_err(prepare)?;

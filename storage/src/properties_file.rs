@@ -1,4 +1,4 @@
-//! Java's properties format, as `server.properties` is written.
+//! Java's properties format, in which `server.properties` and `meta.properties` are written.
 
 /// One `name=value` of a file, and the line that it starts on (from 1).
 #[derive(Debug, PartialEq, Eq)]
@@ -29,6 +29,14 @@ pub fn parse(text: &str) -> Vec<Property> {
         properties.push(Property { name: unescape(name), value: unescape(value), line });
     }
     properties
+}
+
+/// A line as `java.util.Properties.store` writes it. The name must have nothing that Java would escape.
+pub(crate) fn format(name: &str, value: &str) -> String {
+    let mut line = format!("{name}=");
+    escape(value, &mut line);
+    line.push('\n');
+    line
 }
 
 const BLANKS: [char; 3] = [' ', '\t', '\u{c}'];
@@ -78,6 +86,21 @@ fn unescape(text: &str) -> String {
     plain + rest
 }
 
+fn escape(text: &str, line: &mut String) {
+    for (at, c) in text.chars().enumerate() {
+        match c {
+            '\t' => line.push_str("\\t"),
+            '\n' => line.push_str("\\n"),
+            '\r' => line.push_str("\\r"),
+            '\u{c}' => line.push_str("\\f"),
+            '\\' | '=' | ':' | '#' | '!' => line.extend(['\\', c]),
+            ' ' if at == 0 => line.push_str("\\ "),
+            ' '..='~' => line.push(c),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| line.push_str(&format!("\\u{unit:04X}"))),
+        }
+    }
+}
+
 /// The four hexadecimal digits that follow `\u`.
 fn code_point(text: &str) -> Option<char> {
     let digits = text.get(..4).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
@@ -118,6 +141,12 @@ mod tests {
         check("log.dirs=C:\\\\tmp\\\\kafka\\u0020logs", &[("log.dirs", "C:\\tmp\\kafka logs")]);
         check("a=\\u00zz\\t", &[("a", "\\u00zz\t")]);
         check("a=\\uüü", &[("a", "\\uüü")]);
+    }
+
+    #[test]
+    fn what_java_would_write_is_read_again() {
+        assert_eq!(format("cluster.id", " a:b=c#\\ ü\t"), "cluster.id=\\ a\\:b\\=c\\#\\\\ \\u00FC\\t\n");
+        check(&format("a.b", " 1 = ü\n"), &[("a.b", " 1 = ü\n")]);
     }
 
     #[test]

@@ -1,0 +1,47 @@
+//! How much is measured.
+
+use std::time::Duration;
+
+use crate::sample::ROUNDS_MIN;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Workload {
+    /// Brokers started one after the other, for the figures of a start.
+    pub(crate) starts: usize,
+    /// Runs of each measurement that has a broker of its own.
+    pub(crate) runs: usize,
+    /// Times that the records go in and out of a running broker.
+    pub(crate) rounds: usize,
+    pub(crate) records: u64,
+    pub(crate) record_bytes: u64,
+    pub(crate) latency_records: u64,
+    /// How long the producers send whose acknowledgements are counted.
+    pub(crate) load_time: Duration,
+}
+
+impl Workload {
+    pub(crate) const FULL: Workload = Workload {
+        starts: 5,
+        runs: 3,
+        rounds: 6,
+        records: 3_000_000,
+        record_bytes: 100,
+        latency_records: 3_000,
+        load_time: Duration::from_secs(4),
+    };
+
+    /// To see whether it all runs.
+    pub(crate) const QUICK: Workload = Workload {
+        starts: 1,
+        runs: 1,
+        rounds: ROUNDS_MIN,
+        records: 300_000,
+        latency_records: 300,
+        load_time: Duration::from_millis(500),
+        ..Workload::FULL
+    };
+
+    pub(crate) fn gigabytes(&self) -> f64 {
+        (self.records * self.record_bytes) as f64 / 1e9
+    }
+}
