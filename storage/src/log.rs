@@ -7,6 +7,7 @@ mod lookup;
 mod marker;
 mod producers;
 mod read;
+mod recall;
 mod replace;
 mod start;
 mod validate;

@@ -84,7 +84,14 @@ fn decode_producer(entry: &mut &[u8]) -> Producer {
     let current_txn_first_offset = Some(entry.get_i64()).filter(|&offset| offset >= 0);
     let last = CachedBatch { last_sequence, last_offset, offset_delta, timestamp };
     let batches = VecDeque::from_iter((last_offset >= 0).then_some(last));
-    Producer { epoch, batches, last_timestamp: timestamp, coordinator_epoch, current_txn_first_offset }
+    Producer {
+        epoch,
+        incomplete: !batches.is_empty(),
+        batches,
+        last_timestamp: timestamp,
+        coordinator_epoch,
+        current_txn_first_offset,
+    }
 }
 
 #[cfg(test)]
@@ -99,6 +106,7 @@ mod tests {
             Producer {
                 epoch: 2,
                 batches: VecDeque::from([batch]),
+                incomplete: true,
                 last_timestamp: 5,
                 coordinator_epoch: -1,
                 current_txn_first_offset: Some(1000),

@@ -5,13 +5,16 @@
 mod producer;
 mod verification;
 
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, VecDeque},
+};
 
 use ottla_protocol::{
     batch::{BatchHeader, RecordBatch},
     records::control::{ControlRecordType, EndTransactionMarker},
 };
-pub(crate) use producer::{CachedBatch, Producer};
+pub(crate) use producer::{CachedBatch, OldestKnown, Producer};
 use thiserror::Error;
 pub(crate) use verification::Verifications;
 pub use verification::{VerificationGuard, VerificationRequest};
@@ -194,12 +197,23 @@ impl ProducerStates {
         self.producers.insert(producer_id, producer);
     }
 
+    /// Of a producer whose earlier batches may be in the log without being known here.
+    pub(crate) fn oldest_of_incomplete(&self, producer_id: i64) -> Option<OldestKnown> {
+        self.producers.get(&producer_id)?.oldest_of_incomplete(producer_id)
+    }
+
+    /// Adds the batches that came before the oldest that is known.
+    pub(crate) fn complete(&mut self, producer_id: i64, earlier: VecDeque<CachedBatch>) {
+        if let Some(producer) = self.producers.get_mut(&producer_id) {
+            producer.complete(earlier);
+        }
+    }
+
     /// The batch's producer, at the batch's epoch.
     fn producer(&mut self, batch: &BatchHeader) -> &mut Producer {
         let producer = self.producers.entry(batch.producer_id).or_insert_with(Producer::unknown);
         if producer.epoch != batch.producer_epoch {
-            producer.epoch = batch.producer_epoch;
-            producer.batches.clear();
+            producer.begin_epoch(batch.producer_epoch);
         }
         producer.last_timestamp = batch.max_timestamp;
         producer

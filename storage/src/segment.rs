@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use ottla_protocol::batch::{BatchError, RecordBatch};
+use ottla_protocol::batch::{BatchError, BatchHeader, RecordBatch};
 use parking_lot::{RwLock, RwLockWriteGuard};
 use thiserror::Error;
 
@@ -229,6 +229,27 @@ impl Segment {
             position += batch.size_bytes();
         }
         Ok(None)
+    }
+
+    /// Shows the headers of the batches below `below_offset`, in order, from about `max_bytes` before it on. Returns the
+    /// bytes of these batches.
+    pub(crate) fn headers_before(
+        &self,
+        below_offset: i64,
+        max_bytes: usize,
+        mut look: impl FnMut(&BatchHeader),
+    ) -> Result<usize, SegmentError> {
+        let batches = self.batches()?;
+        let end = self.position_of(batches.bytes(), below_offset)?.unwrap_or(batches.bytes().len());
+        let bytes = &batches.bytes()[..end];
+        let start =
+            self.indexed_position(bytes, |entry| entry.position as usize <= end.saturating_sub(max_bytes))?;
+        let mut position = start;
+        while let Some(batch) = self.batch_at(bytes, position)? {
+            look(batch.header());
+            position += batch.size_bytes();
+        }
+        Ok(position - start)
     }
 
     /// The largest timestamp and the last offset of its batch; `None` when no batch has a timestamp.

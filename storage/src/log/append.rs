@@ -106,14 +106,29 @@ impl Log {
         context: &AppendContext,
     ) -> Result<AppendOutcome, AppendError> {
         for ValidBatch { batch, .. } in batches {
-            let LogWriter { producers, verifications, .. } = &*writer;
-            let verdict =
-                producers.check(batch.header(), context.origin, verifications, context.verification)?;
-            if let Verdict::Duplicate(original) = verdict {
+            if let Verdict::Duplicate(original) = self.check(writer, batch.header(), context)? {
                 return Ok(self.outcome_of(original, writer, config));
             }
         }
         self.append_checked(writer, batches, size_bytes, config, context)
+    }
+
+    fn check(
+        &self,
+        writer: &mut LogWriter,
+        batch: &BatchHeader,
+        context: &AppendContext,
+    ) -> Result<Verdict, SequenceError> {
+        let check = |writer: &LogWriter| {
+            let LogWriter { producers, verifications, .. } = writer;
+            producers.check(batch, context.origin, verifications, context.verification)
+        };
+        match check(writer) {
+            Err(SequenceError::OutOfOrderSequence { .. }) if self.recall(writer, batch.producer_id) => {
+                check(writer)
+            }
+            verdict => verdict,
+        }
     }
 
     pub(super) fn append_checked(

@@ -7,13 +7,15 @@ use ottla_protocol::{NO_PRODUCER_EPOCH, NO_SEQUENCE, batch::BatchHeader};
 use super::{SequenceError, Verdict, verification::Verification};
 
 /// A client has at most five unanswered batches in flight, so five are enough to recognise every retry.
-pub(crate) const CACHED_BATCHES: usize = 5;
+const CACHED_BATCHES: usize = 5;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Producer {
     pub(crate) epoch: i16,
     /// The last batches of this epoch, oldest first.
     pub(crate) batches: VecDeque<CachedBatch>,
+    /// It comes from a snapshot, which keeps one batch; those before may be in the log.
+    pub(crate) incomplete: bool,
     pub(crate) last_timestamp: i64,
     /// −1 before the first transaction marker.
     pub(crate) coordinator_epoch: i32,
@@ -28,6 +30,16 @@ pub(crate) struct CachedBatch {
     pub(crate) timestamp: i64,
 }
 
+/// The oldest batch that is known of a producer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OldestKnown {
+    pub(crate) producer_id: i64,
+    pub(crate) epoch: i16,
+    pub(crate) base_offset: i64,
+    /// How many batches before it would be kept.
+    pub(crate) missing: usize,
+}
+
 impl Producer {
     /// One that has written nothing yet; it may begin with any epoch and sequence, for retention may have taken what
     /// it wrote before.
@@ -35,6 +47,7 @@ impl Producer {
         Producer {
             epoch: NO_PRODUCER_EPOCH,
             batches: VecDeque::new(),
+            incomplete: false,
             last_timestamp: 0,
             coordinator_epoch: -1,
             current_txn_first_offset: None,
@@ -94,6 +107,28 @@ impl Producer {
 
     pub(super) fn old_epoch(&self, producer_id: i64, received: i16) -> SequenceError {
         SequenceError::InvalidProducerEpoch { producer_id, received, current: self.epoch }
+    }
+
+    pub(super) fn begin_epoch(&mut self, epoch: i16) {
+        self.epoch = epoch;
+        self.batches.clear();
+        self.incomplete = false;
+    }
+
+    pub(super) fn oldest_of_incomplete(&self, producer_id: i64) -> Option<OldestKnown> {
+        let missing = CACHED_BATCHES - self.batches.len();
+        if !self.incomplete || missing == 0 {
+            return None;
+        }
+        let base_offset = self.batches.front()?.base_offset();
+        Some(OldestKnown { producer_id, epoch: self.epoch, base_offset, missing })
+    }
+
+    pub(super) fn complete(&mut self, earlier: VecDeque<CachedBatch>) {
+        self.incomplete = false;
+        for batch in earlier.into_iter().rev().take(CACHED_BATCHES - self.batches.len()) {
+            self.batches.push_front(batch);
+        }
     }
 
     pub(super) fn push(&mut self, batch: CachedBatch) {
