@@ -150,6 +150,9 @@ shapes! {
     DescribeClusterRequest, flexible from 0: [BOOL, I8.from(1), BOOL.from(2)];
     DescribeClusterResponse, flexible from 0: [I32, I16, STR, I8.from(1), STR, I32,
         array(&[I32, STR, I32, STR, BOOL.from(2)]), I32];
+    DescribeProducersRequest, flexible from 0: [array(&[STR, list(&I32)])];
+    DescribeProducersResponse, flexible from 0: [I32,
+        array(&[STR, array(&[I32, I16, STR, array(&[I64, I32, I32, I64, I32, I64])])])];
     DescribeTransactionsRequest, flexible from 0: [list(&STR)];
     DescribeTransactionsResponse, flexible from 0: [I32,
         array(&[I16, STR, STR, I32, I64, I64, I16, array(&[STR, list(&I32)])])];

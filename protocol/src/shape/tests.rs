@@ -20,7 +20,7 @@ macro_rules! every_api {
             AddOffsetsToTxnRequest EndTxnRequest WriteTxnMarkersRequest TxnOffsetCommitRequest DescribeConfigsRequest
             AlterConfigsRequest DescribeLogDirsRequest CreatePartitionsRequest DeleteGroupsRequest
             IncrementalAlterConfigsRequest OffsetDeleteRequest DescribeClusterRequest
-            DescribeTransactionsRequest ListTransactionsRequest DescribeTopicPartitionsRequest)
+            DescribeProducersRequest DescribeTransactionsRequest ListTransactionsRequest DescribeTopicPartitionsRequest)
     };
     ($check:ident, $input:expr; $($request:ident)*) => {$(
         $check::<$request, $request>($input)?;

@@ -7,6 +7,7 @@ mod frames;
 mod groups;
 mod offsets;
 mod produce;
+mod producers;
 mod topics;
 
 use ottla_broker::{Broker, Config};
@@ -29,6 +30,7 @@ async fn ottla_answers_as_kafka_does() {
     let mut both = Both::connect(&broker.bootstrap_servers(), kafka.bootstrap_servers()).await;
     topics::ask(&mut both).await;
     produce::ask(&mut both).await;
+    producers::ask(&mut both).await;
     fetch::ask(&mut both).await;
     configs::ask(&mut both).await;
     groups::ask(&mut both).await;
