@@ -29,6 +29,8 @@ pub(crate) enum SeenBy {
     Everybody,
     /// Something in front of it is not decided yet.
     ReadUncommitted,
+    /// It is not on the disk yet.
+    Nobody,
 }
 
 /// A fetch's place among the waiters of its partitions; leaves them when dropped.
@@ -42,7 +44,12 @@ impl Waiters {
     pub(crate) fn appended(&self, bytes: usize, seen_by: SeenBy) {
         let bytes = to_i64(bytes);
         for parked in self.parked.lock().iter() {
-            if parked.isolation == Isolation::ReadCommitted && seen_by == SeenBy::ReadUncommitted {
+            let sees = match seen_by {
+                SeenBy::Everybody => true,
+                SeenBy::ReadUncommitted => parked.isolation == Isolation::ReadUncommitted,
+                SeenBy::Nobody => false,
+            };
+            if !sees {
                 continue;
             }
             if parked.missing_bytes.fetch_sub(bytes, Ordering::Relaxed) <= bytes {
@@ -59,6 +66,11 @@ impl Waiters {
                 parked.woken.notify_one();
             }
         }
+    }
+
+    /// Wakes the parked fetches: what was appended may be read now that it is on the disk.
+    pub(crate) fn synced(&self) {
+        self.wake_all();
     }
 
     /// Wakes every parked fetch: the partition is going away.

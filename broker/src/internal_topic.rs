@@ -74,7 +74,7 @@ impl InternalTopic {
         let (topic, index) = (self.name, partition.index);
         let broken = |source| LoadError::Batch { topic: topic.to_owned(), partition: index, source };
         let mut offset = partition.start_offset();
-        while offset < partition.end_offset() {
+        while offset < partition.high_watermark() {
             let read = partition.read(offset, LOAD_BYTES, true, Isolation::ReadUncommitted);
             let unread = |error| LoadError::Read { topic: topic.to_owned(), partition: index, offset, error };
             let records = read.map_err(unread)?.records;

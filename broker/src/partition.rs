@@ -67,10 +67,10 @@ impl Partition {
     ) -> Result<AppendOutcome, AppendError> {
         let context = AppendContext { leader_epoch: self.leader_epoch, now_ms, origin, verification };
         let outcome = self.log.append(records, &context)?;
+        self.see_to_disk(outcome.flush, origin)?;
         if !outcome.duplicate {
             self.waiters.appended(records.len(), seen_by(&outcome));
         }
-        self.see_to_disk(outcome.flush, origin)?;
         Ok(outcome)
     }
 
@@ -83,7 +83,10 @@ impl Partition {
         let log = Arc::clone(&self.log);
         let synced = tokio::task::spawn_blocking(move || log.sync()).await;
         let failed = match synced {
-            Ok(Ok(())) if self.log.synced_offset() >= end_offset => return Ok(()),
+            Ok(Ok(())) if self.log.synced_offset() >= end_offset => {
+                self.waiters.synced();
+                return Ok(());
+            }
             Ok(Ok(())) => return Err(ErrorCode::NotLeaderOrFollower),
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
@@ -101,9 +104,9 @@ impl Partition {
         let origin = AppendOrigin::Coordinator;
         let context = AppendContext { leader_epoch: self.leader_epoch, now_ms, origin, verification: None };
         let outcome = self.log.append_marker(marker, &context)?;
+        self.see_to_disk(outcome.flush, origin)?;
         self.waiters.appended(MARKER_BYTES, SeenBy::ReadUncommitted);
         self.waiters.decided();
-        self.see_to_disk(outcome.flush, origin)?;
         Ok(outcome)
     }
 
@@ -113,6 +116,7 @@ impl Partition {
             // What a coordinator writes next relies on it.
             FlushDue::BeforeAcknowledgement if origin == AppendOrigin::Coordinator => {
                 self.log.sync().map_err(|FlushError { dir, source }| AppendError::Io { dir, source })?;
+                self.waiters.synced();
             }
             FlushDue::BeforeAcknowledgement | FlushDue::Whenever => {}
         }
@@ -135,9 +139,9 @@ impl Partition {
         self.log.start_offset()
     }
 
-    /// The log end: with one replica the high watermark.
-    pub(crate) fn end_offset(&self) -> i64 {
-        self.log.end_offset()
+    /// The end of what may be read; what waits for the disk is not.
+    pub(crate) fn high_watermark(&self) -> i64 {
+        self.log.high_watermark()
     }
 
     /// The end of what `isolation` lets see.
@@ -170,7 +174,9 @@ pub(crate) fn isolation_of(level: i8) -> Isolation {
 }
 
 fn seen_by(appended: &AppendOutcome) -> SeenBy {
-    if appended.last_stable_offset > appended.last_offset {
+    if appended.flush == FlushDue::BeforeAcknowledgement {
+        SeenBy::Nobody
+    } else if appended.last_stable_offset > appended.last_offset {
         SeenBy::Everybody
     } else {
         SeenBy::ReadUncommitted

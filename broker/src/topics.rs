@@ -240,7 +240,7 @@ impl Topics {
     pub(crate) fn flush(&self) -> Result<(), CloseError> {
         let partitions = self.partitions();
         let mut grown =
-            partitions.iter().filter(|partition| partition.log.recovery_point() < partition.end_offset());
+            partitions.iter().filter(|partition| partition.log.recovery_point() < partition.log.end_offset());
         let Some(first) = grown.next() else { return Ok(()) };
         for partition in std::iter::once(first).chain(grown) {
             partition.log.flush()?;

@@ -133,7 +133,7 @@ impl Log {
         self.segments.read().log_start_offset
     }
 
-    /// The offset of the next record. On one node it is the high watermark, too.
+    /// The offset of the next record.
     pub fn end_offset(&self) -> i64 {
         self.segments.read().end_offset()
     }
@@ -149,6 +149,12 @@ impl Log {
 
     /// Applies from the next append on.
     pub fn set_config(&self, config: LogConfig) {
+        // What could be read before may be read then, too.
+        if config.flush_messages == 1
+            && let Err(error) = self.sync()
+        {
+            tracing::error!("{error}");
+        }
         *self.config.write() = Arc::new(config);
     }
 

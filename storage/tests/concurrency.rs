@@ -35,7 +35,7 @@ fn follow(log: &Log, done: &AtomicBool) -> i64 {
             assert_eq!(batch.base_offset(), next);
             next = batch.header().next_offset();
         }
-        assert!(next <= read.log_end_offset, "no record lies behind the log end that came with it");
+        assert!(next <= read.high_watermark, "no record lies behind the log end that came with it");
         if was_done && read.records.is_empty() {
             return next;
         }

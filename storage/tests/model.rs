@@ -294,7 +294,7 @@ impl Harness {
         let mut offset = 0;
         while offset < self.end_offset() {
             let read = self.log().read(offset, 1500, true, Isolation::ReadUncommitted).unwrap();
-            assert!(read.log_end_offset == self.end_offset() && !read.records.is_empty());
+            assert!(read.high_watermark == self.end_offset() && !read.records.is_empty());
             let from = self.batches.partition_point(|batch| batch.base_offset < offset);
             let count = self.compare(&read.records, &self.batches[from..]);
             let last = &self.batches[from + count - 1];

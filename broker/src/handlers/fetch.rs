@@ -87,7 +87,7 @@ impl Found {
     fn news(&self) -> (PartitionKey, PartitionNews) {
         let news = PartitionNews {
             error_code: self.result.as_ref().err().map_or(0, ErrorCode::code),
-            high_watermark: self.result.as_ref().map_or(-1, |read| read.log_end_offset),
+            high_watermark: self.result.as_ref().map_or(-1, |read| read.high_watermark),
             log_start_offset: self.result.as_ref().map_or(-1, |read| read.log_start_offset),
             record_bytes: self.record_bytes(),
         };
@@ -99,7 +99,7 @@ impl Found {
         let response = PartitionData::default().with_partition_index(self.key.index);
         match self.result {
             Ok(read) => response
-                .with_high_watermark(read.log_end_offset)
+                .with_high_watermark(read.high_watermark)
                 .with_last_stable_offset(read.last_stable_offset)
                 .with_log_start_offset(read.log_start_offset)
                 .with_aborted_transactions(aborted_transactions(&read.aborted, isolation))

@@ -1,7 +1,7 @@
 use bytes::{Bytes, BytesMut};
 use ottla_broker::Config;
 use ottla_protocol::ErrorCode;
-use ottla_protocol::messages::{ApiVersionsRequest, InitProducerIdRequest};
+use ottla_protocol::messages::{ApiVersionsRequest, FetchRequest, InitProducerIdRequest};
 use uuid::Uuid;
 
 use crate::fixture::{create_topic, fetch_request, produce, produce_request, start, start_with};
@@ -149,4 +149,20 @@ async fn clients_do_not_write_to_the_brokers_own_topics() {
     create_topic(&mut wire, "__transaction_state", 1).await;
     let refused = produce(&mut wire, "__transaction_state", batch(&["a"])).await;
     assert_eq!(refused.error_code, ErrorCode::InvalidTopicException.code());
+}
+
+#[tokio::test]
+async fn a_record_is_read_once_it_is_on_the_disk_where_that_is_asked_for() {
+    let config = Config::ephemeral().with("log.flush.interval.messages", "1").unwrap();
+    let (broker, mut wire) = start_with(config).await;
+    create_topic(&mut wire, "t", 1).await;
+    let mut reader = Wire::connect(&broker).await;
+    let waiting = fetch_request("t", 0).with_max_wait_ms(60_000);
+    let asked = reader.send(12, waiting).await;
+    let appended = produce(&mut wire, "t", batch(&["kept"])).await;
+    assert_eq!((appended.error_code, appended.base_offset), (0, 0));
+    let fetched = reader.receive::<FetchRequest>(12, asked).await;
+    let fetched = &fetched.responses[0].partitions[0];
+    assert_eq!(fetched.high_watermark, 1);
+    assert_eq!(values(fetched.records.as_ref().unwrap()), ["kept"]);
 }

@@ -97,10 +97,12 @@ impl Log {
     ) -> Result<(Log, RecoveryOutcome), OpenError> {
         let files = PartitionFiles::new(dir);
         let log = Log::dormant(files, topic_partition, config, log_start_offset, now_ms);
-        match log.open_files(start) {
-            Ok(outcome) => Ok((log, outcome)),
-            Err(source) => Err(OpenError::from_io(log.dir(), source)),
+        let outcome = log.open_files(start).map_err(|source| OpenError::from_io(log.dir(), source))?;
+        if log.config().flush_messages == 1 {
+            // Only then may it be read.
+            log.sync().map_err(|FlushError { dir, source }| OpenError::Io { dir, source })?;
         }
+        Ok((log, outcome))
     }
 
     /// Forgets producers that have written nothing for `expiration_ms` (`producer.id.expiration.ms`).

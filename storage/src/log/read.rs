@@ -14,7 +14,7 @@ use crate::{
 /// What a reader wants to see of transactions (KIP-98).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
-    /// Everything up to the log end.
+    /// Everything up to the high watermark.
     ReadUncommitted,
     /// Nothing from the last stable offset on; below it, what was aborted is named.
     ReadCommitted,
@@ -27,7 +27,7 @@ pub struct ReadOutcome {
     pub records: Bytes,
     pub log_start_offset: i64,
     /// Not below the end of `records`.
-    pub log_end_offset: i64,
+    pub high_watermark: i64,
     /// Below it every transaction is decided.
     pub last_stable_offset: i64,
     /// Of [`Isolation::ReadCommitted`]: whose records in `records` the reader has to skip, in the order in which they
@@ -40,6 +40,7 @@ struct ReadStart {
     segments: Vec<Arc<Segment>>,
     /// From the one of the first record on.
     with_aborted: Vec<Arc<Segment>>,
+    below_offset: i64,
     log_start_offset: i64,
     last_stable_offset: i64,
 }
@@ -76,13 +77,9 @@ impl Log {
         isolation: Isolation,
     ) -> Result<ReadOutcome, ReadError> {
         let start = self.with_segments(|segments| self.start_read(segments, offset, isolation))??;
-        let below_offset = match isolation {
-            Isolation::ReadUncommitted => i64::MAX,
-            Isolation::ReadCommitted => start.last_stable_offset,
-        };
         let (mut records, mut aborted) = (Bytes::new(), Vec::new());
         for segment in &start.segments {
-            let found = segment.read(offset, below_offset, max_bytes, at_least_one_batch)?;
+            let found = segment.read(offset, start.below_offset, max_bytes, at_least_one_batch)?;
             if let Some(found) = found {
                 if !found.records.is_empty() {
                     aborted = aborted_in(&start.with_aborted, offset, found.next_offset)?;
@@ -92,11 +89,27 @@ impl Log {
             }
         }
         let ReadStart { log_start_offset, last_stable_offset, .. } = start;
-        let log_end_offset = self.end_offset();
-        Ok(ReadOutcome { records, log_start_offset, log_end_offset, last_stable_offset, aborted })
+        let high_watermark = self.high_watermark();
+        Ok(ReadOutcome { records, log_start_offset, high_watermark, last_stable_offset, aborted })
     }
 
-    /// The end of what [`Isolation::ReadCommitted`] lets see: where the oldest open transaction begins, or the log end.
+    /// The end of what may be read. The log end, for there is one replica; but with `flush.messages=1` only what a power
+    /// cut leaves, so that nobody sees a record which is then gone.
+    pub fn high_watermark(&self) -> i64 {
+        self.readable_end(&self.segments.read())
+    }
+
+    fn readable_end(&self, segments: &Segments) -> i64 {
+        let end = segments.end_offset();
+        if self.is_read_when_synced() { end.min(self.synced_offset()) } else { end }
+    }
+
+    fn is_read_when_synced(&self) -> bool {
+        self.config.read().flush_messages == 1
+    }
+
+    /// The end of what [`Isolation::ReadCommitted`] lets see: where the oldest open transaction begins, or the high
+    /// watermark.
     pub fn last_stable_offset(&self) -> Result<i64, ReadError> {
         self.with_segments(|segments| self.stable_end(segments))
     }
@@ -104,7 +117,7 @@ impl Log {
     /// The end of what `isolation` lets see.
     pub fn end_offset_for(&self, isolation: Isolation) -> Result<i64, ReadError> {
         match isolation {
-            Isolation::ReadUncommitted => Ok(self.end_offset()),
+            Isolation::ReadUncommitted => Ok(self.high_watermark()),
             Isolation::ReadCommitted => self.last_stable_offset(),
         }
     }
@@ -122,10 +135,13 @@ impl Log {
         // Together with the list: a marker that moves it later may be in a segment that is not in the list.
         let last_stable_offset = self.stable_end(segments);
         let committed = isolation == Isolation::ReadCommitted;
-        let readable_end = if committed { last_stable_offset } else { end };
+        let readable_end = if committed { last_stable_offset } else { self.readable_end(segments) };
+        // What is appended meanwhile may be read at once, unless somebody has to decide on it first.
+        let is_bounded = committed || self.is_read_when_synced();
         let from = if offset >= readable_end { &[] } else { segments.from(offset) };
         let with_aborted = from.iter().filter(|segment| committed && segment.has_aborted_transactions());
         Ok(ReadStart {
+            below_offset: if is_bounded { readable_end } else { i64::MAX },
             with_aborted: with_aborted.cloned().collect(),
             // Compaction may have taken everything behind `offset` from its segment.
             segments: from.iter().take(2).cloned().collect(),
@@ -135,7 +151,7 @@ impl Log {
     }
 
     pub(super) fn stable_end(&self, segments: &Segments) -> i64 {
-        let end = segments.end_offset();
+        let end = self.readable_end(segments);
         let undecided = self.first_undecided.load();
         // A log start that was moved into an open transaction is as far as anybody has to wait.
         undecided.map_or(end, |first_offset| first_offset.max(segments.log_start_offset).min(end))

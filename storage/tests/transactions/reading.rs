@@ -11,7 +11,7 @@ fn a_read_of_committed_records_ends_where_the_oldest_open_transaction_begins() {
     fixture.append(in_transaction(2, 0, 0, 3)).unwrap();
     fixture.append(plain(1, 0, 2, 1)).unwrap();
     let read = fixture.read_committed(0);
-    assert_eq!((read.last_stable_offset, read.log_end_offset), (2, 6));
+    assert_eq!((read.last_stable_offset, read.high_watermark), (2, 6));
     assert_eq!(layout(&read.records), [(0, 2)]);
     assert!(fixture.read_committed(2).records.is_empty());
     assert!(fixture.read_committed(6).records.is_empty(), "an offset behind it is no error");
