@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use ottla_storage::{CloseError, DataDir, DataDirError, OpenError};
 use tempfile::TempDir;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::config::{Config, DataPlace};
+use crate::config::{BrokerSettings, Config, DataPlace};
 use crate::housekeeping;
 use crate::internal_topic::LoadError;
+use crate::limits::ConnectionLimits;
 use crate::listener::{BindError, Endpoint, Listener};
 use crate::server::Server;
 use crate::state::BrokerState;
@@ -51,9 +51,8 @@ impl Broker {
     /// Starts a broker on the current tokio runtime. It serves when this returns.
     pub async fn start(mut config: Config) -> Result<Broker, StartError> {
         let listeners = bind(&config).await?;
-        let max_connections =
-            usize::try_from(config.settings.max_connections).unwrap_or(Semaphore::MAX_PERMITS);
-        let permits = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
+        let BrokerSettings { max_connections, max_connections_per_ip, .. } = config.settings;
+        let limits = Arc::new(ConnectionLimits::new(max_connections, max_connections_per_ip));
         let (path, temporary) = data_place(&config)?;
         config.settings.log_dirs = path.to_string_lossy().into_owned();
         let data_dir = DataDir::open(&path, config.settings.node_id, config.settings.durability())?;
@@ -66,7 +65,7 @@ impl Broker {
         for listener in listeners {
             for socket in listener.sockets {
                 let (advertised, broker) = (listener.advertised.clone(), state.clone());
-                tasks.spawn(Server { socket, advertised, broker, permits: permits.clone() }.run());
+                tasks.spawn(Server { socket, advertised, broker, limits: limits.clone() }.run());
             }
             advertised.push(listener.advertised);
         }

@@ -1,48 +1,59 @@
 //! One client's connection: frames in, responses out, in the order of the requests.
 
-use std::collections::VecDeque;
+mod idle;
+mod in_flight;
+
 use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
-use std::time::Duration;
+use std::task::Poll;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use ottla_protocol::frame::{FrameDecoder, FrameError};
-use ottla_protocol::{DecodeError, RequestHeader, decode_header};
+use ottla_protocol::{DecodeError, Encoded, RequestHeader, StrBytes, decode_header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
 
 use crate::context::RequestContext;
+use crate::limits::{LARGE_BUFFER_BYTES, LargeBuffer, RequestMemory, Reservation, Unsent};
 use crate::listener::Endpoint;
 use crate::routes::{self, Reply, ResponseFuture, ServeError};
 use crate::state::BrokerState;
-
-/// How many requests of one connection are served at a time; its later ones wait in the socket.
-const MAX_IN_FLIGHT: usize = 32;
-
-/// What one read asks the socket for. Large enough that a producer's usual batch takes few reads.
-const READ_BYTES: usize = 128 * 1024;
+use idle::{IdleTimer, Silence};
+use in_flight::InFlight;
 
 /// A read buffer with less room than this is given more before it is read into.
 const MIN_READ_BYTES: usize = 16 * 1024;
 
-/// A connection that has been silent for this long gives its read buffer back.
-const IDLE: Duration = Duration::from_secs(2);
+/// A request larger than this has to reserve memory before more of it is read.
+const UNRESERVED_BYTES: usize = 16 * 1024;
 
 /// Serves one client until it leaves or breaks the protocol.
 pub(crate) struct Connection {
     stream: TcpStream,
     broker: Arc<BrokerState>,
     client_address: IpAddr,
+    /// As the last request had it, copied out of the read buffer.
+    client_id: Option<StrBytes>,
     advertised: Arc<Endpoint>,
     decoder: FrameDecoder,
     read_buffer: BytesMut,
-    in_flight: VecDeque<InFlight>,
+    large_buffer: Option<LargeBuffer>,
+    arriving: Arriving,
+    in_flight: InFlight,
+    unsent: Unsent,
     idle: IdleTimer,
+}
+
+/// The memory for the request of which a part has been read.
+enum Arriving {
+    /// Small, or not known yet.
+    Unreserved,
+    /// Nothing is read until there is room.
+    Waiting(Pin<Box<dyn Future<Output = Reservation> + Send>>),
+    Reserved(Reservation),
 }
 
 /// Why a connection was closed from this side.
@@ -58,20 +69,24 @@ pub(crate) enum ConnectionError {
     Serve(#[from] ServeError),
     #[error("the client left in the middle of a request")]
     CutShort,
-}
-
-/// A request in its place in the order. One that cannot be served is the last: what came before it is still answered.
-enum InFlight {
-    Running(ResponseFuture),
-    Done(Result<Reply, ConnectionError>),
+    #[error(
+        "its request arrives too slowly while others wait for memory; queued.max.request.bytes says how much there is"
+    )]
+    TooSlow,
+    #[error("the client does not read its responses, and others need the memory")]
+    Unread,
+    #[error("it was idle for connections.max.idle.ms")]
+    Idle,
 }
 
 enum Event {
     /// The oldest request has its reply.
     Replied(Reply),
+    /// There is room for the request that is arriving.
+    Reserved(Reservation),
     /// So many bytes were read; none is the end of what the client sends.
     Read(usize),
-    Idle,
+    Silence(Silence),
 }
 
 impl Connection {
@@ -81,16 +96,21 @@ impl Connection {
         client_address: IpAddr,
         advertised: Arc<Endpoint>,
     ) -> Connection {
-        let max_frame_bytes = usize::try_from(broker.config.settings.socket_request_max_bytes).unwrap_or(0);
+        let settings = &broker.config.settings;
+        let max_frame_bytes = usize::try_from(settings.socket_request_max_bytes).unwrap_or(0);
         Connection {
             stream,
-            broker,
             client_address,
+            client_id: None,
             advertised,
             decoder: FrameDecoder::new(max_frame_bytes),
             read_buffer: BytesMut::new(),
-            in_flight: VecDeque::new(),
-            idle: IdleTimer::default(),
+            large_buffer: None,
+            arriving: Arriving::Unreserved,
+            in_flight: InFlight::default(),
+            unsent: Unsent::new(broker.unsent_responses.clone()),
+            idle: IdleTimer::new(settings.connections_max_idle_ms),
+            broker,
         }
     }
 
@@ -99,38 +119,66 @@ impl Connection {
         loop {
             self.start_requests();
             match self.next_event().await? {
-                Event::Replied(Reply::Response(mut response)) => {
-                    self.stream.write_all_buf(&mut response).await?;
-                }
+                Event::Replied(Reply::Response(response)) => self.send(response).await?,
                 Event::Replied(Reply::Nothing) => {}
+                Event::Reserved(reservation) => self.arriving = Arriving::Reserved(reservation),
                 Event::Read(1..) => self.idle.touch(),
                 Event::Read(0) if self.read_buffer.is_empty() => return Ok(()),
                 Event::Read(0) => return Err(ConnectionError::CutShort),
-                Event::Idle => self.read_buffer = BytesMut::from(&self.read_buffer[..]),
+                Event::Silence(Silence::Quiet) => self.give_buffer_back(),
+                Event::Silence(Silence::TooLong) => return Err(ConnectionError::Idle),
             }
         }
     }
 
     async fn next_event(&mut self) -> Result<Event, ConnectionError> {
-        let (replies, reads) = (!self.in_flight.is_empty(), self.takes_requests());
-        let Connection { stream, read_buffer, in_flight, idle, .. } = self;
+        let reads = self.in_flight.takes_requests() && !matches!(self.arriving, Arriving::Waiting(_));
+        let Connection {
+            stream, broker, read_buffer, large_buffer, arriving, in_flight, unsent, idle, ..
+        } = self;
         tokio::select! {
             biased;
-            reply = poll_fn(|cx| poll_oldest(in_flight, cx)), if replies => Ok(Event::Replied(reply?)),
-            read = read(stream, read_buffer), if reads => Ok(Event::Read(read?)),
-            () = idle.passed() => Ok(Event::Idle),
+            reply = in_flight.next_reply(unsent) => Ok(Event::Replied(reply?)),
+            reserved = arriving.changed() => Ok(Event::Reserved(reserved?)),
+            () = unsent.must_close() => Err(ConnectionError::Unread),
+            read = read(stream, read_buffer, large_buffer, &broker.request_memory), if reads => Ok(Event::Read(read?)),
+            silence = idle.passed() => Ok(Event::Silence(silence)),
         }
+    }
+
+    /// Writes a response. One that the client does not take at once is counted until it does.
+    async fn send(&mut self, mut response: Encoded) -> Result<(), ConnectionError> {
+        let Connection { stream, in_flight, unsent, idle, .. } = self;
+        let held_bytes = in_flight.ready_bytes() + response.own_bytes();
+        while response.has_remaining() {
+            let mut write = pin!(stream.write_buf(&mut response));
+            let written = match poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await {
+                Poll::Ready(written) => written?,
+                Poll::Pending => {
+                    unsent.set(held_bytes);
+                    tokio::select! {
+                        written = write => written?,
+                        () = unsent.must_close() => return Err(ConnectionError::Unread),
+                        () = idle.passed_for_good() => return Err(ConnectionError::Idle),
+                    }
+                }
+            };
+            if written == 0 {
+                return Err(io::Error::from(io::ErrorKind::WriteZero).into());
+            }
+            idle.touch();
+        }
+        Ok(())
     }
 
     /// Starts every request that has wholly arrived, as far as there is room in flight.
     fn start_requests(&mut self) {
-        while self.takes_requests() {
-            let request = match self.start_request() {
+        while self.in_flight.takes_requests() {
+            match self.start_request() {
                 Ok(None) => break,
-                Ok(Some(running)) => InFlight::Running(running),
-                Err(error) => InFlight::Done(Err(error)),
-            };
-            self.in_flight.push_back(request);
+                Ok(Some(running)) => self.in_flight.push(Ok(running)),
+                Err(error) => self.in_flight.push(Err(error)),
+            }
         }
     }
 
@@ -138,98 +186,79 @@ impl Connection {
         if self.read_buffer.is_empty() {
             return Ok(None);
         }
-        let Some(mut frame) = self.decoder.decode(&mut self.read_buffer)? else { return Ok(None) };
+        let Some(mut frame) = self.decoder.decode(&mut self.read_buffer)? else {
+            self.reserve()?;
+            return Ok(None);
+        };
+        // The request is served in this turn of the task, and what waits keeps none of its bytes.
+        self.arriving = Arriving::Unreserved;
+        if frame.len() > LARGE_BUFFER_BYTES || (frame.len() > MIN_READ_BYTES && self.large_buffer.is_none()) {
+            self.give_buffer_back();
+        }
         let header = decode_header(&mut frame)?;
         Ok(Some(routes::dispatch(self.broker.clone(), self.context(&header), &header, frame)?))
     }
 
-    fn takes_requests(&self) -> bool {
-        self.in_flight.len() < MAX_IN_FLIGHT && !matches!(self.in_flight.back(), Some(InFlight::Done(Err(_))))
+    /// Reserves memory for the request that has begun to arrive, if it is a large one.
+    fn reserve(&mut self) -> Result<(), ConnectionError> {
+        let size_bytes = self.decoder.size_of_next(&self.read_buffer)?.unwrap_or(0);
+        if size_bytes > UNRESERVED_BYTES && matches!(self.arriving, Arriving::Unreserved) {
+            let memory = &self.broker.request_memory;
+            self.arriving = match memory.try_reserve(size_bytes) {
+                Some(reservation) => Arriving::Reserved(reservation),
+                None => Arriving::Waiting(Box::pin(memory.clone().reserve(size_bytes))),
+            };
+        }
+        Ok(())
     }
 
-    fn context(&self, header: &RequestHeader) -> RequestContext {
+    /// What has been read of the next request is kept, without the room that earlier ones have taken.
+    fn give_buffer_back(&mut self) {
+        self.read_buffer = BytesMut::from(&self.read_buffer[..]);
+        self.large_buffer = None;
+    }
+
+    fn context(&mut self, header: &RequestHeader) -> RequestContext {
+        // A client sends one id; kept as it came, it would hold the read buffer for as long as a request waits.
+        if self.client_id != header.client_id {
+            self.client_id = header.client_id.as_ref().map(|id| StrBytes::from_string(id.to_string()));
+        }
         RequestContext {
             api_version: header.api_version,
-            client_id: header.client_id.clone(),
+            client_id: self.client_id.clone(),
             client_address: self.client_address,
             advertised: self.advertised.clone(),
         }
     }
 }
 
+impl Arriving {
+    /// Waits for room, or for the loss of it.
+    async fn changed(&mut self) -> Result<Reservation, ConnectionError> {
+        match self {
+            Arriving::Unreserved => std::future::pending().await,
+            Arriving::Waiting(room) => Ok(room.await),
+            Arriving::Reserved(reservation) => {
+                reservation.lost().await;
+                Err(ConnectionError::TooSlow)
+            }
+        }
+    }
+}
+
 /// Waits for bytes, then makes room for them: a connection that waits needs no buffer.
-async fn read(stream: &mut TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+async fn read(
+    stream: &mut TcpStream,
+    buffer: &mut BytesMut,
+    large_buffer: &mut Option<LargeBuffer>,
+    memory: &RequestMemory,
+) -> io::Result<usize> {
     stream.readable().await?;
     if buffer.capacity() - buffer.len() < MIN_READ_BYTES {
-        buffer.reserve(READ_BYTES.saturating_sub(buffer.len()).max(MIN_READ_BYTES));
+        *large_buffer = large_buffer.take().or_else(|| memory.try_large_buffer());
+        let wanted = if large_buffer.is_some() { LARGE_BUFFER_BYTES } else { MIN_READ_BYTES };
+        buffer.reserve(wanted.saturating_sub(buffer.len()).max(MIN_READ_BYTES));
     }
     // Unlike try_read_buf, this learns from a short read that the socket is empty, which saves the next system call.
     stream.read_buf(buffer).await
-}
-
-/// Lets every request go on, and takes the reply of the oldest one if it is there.
-fn poll_oldest(
-    in_flight: &mut VecDeque<InFlight>,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Reply, ConnectionError>> {
-    for request in in_flight.iter_mut() {
-        if let InFlight::Running(running) = request
-            && let Poll::Ready(result) = running.as_mut().poll(cx)
-        {
-            *request = InFlight::Done(result.map_err(ConnectionError::Serve));
-        }
-    }
-    match in_flight.pop_front() {
-        Some(InFlight::Done(result)) => Poll::Ready(result),
-        Some(running) => {
-            in_flight.push_front(running);
-            Poll::Pending
-        }
-        None => Poll::Pending,
-    }
-}
-
-/// Tells when a connection has been silent for [`IDLE`]. Sleeps for good once it has told: an idle broker does not
-/// wake.
-#[derive(Default)]
-struct IdleTimer {
-    sleep: Option<Pin<Box<Sleep>>>,
-    touched: bool,
-}
-
-impl IdleTimer {
-    fn touch(&mut self) {
-        self.touched = true;
-        self.sleep.get_or_insert_with(|| Box::pin(sleep(IDLE)));
-    }
-
-    async fn passed(&mut self) {
-        let Some(running) = &mut self.sleep else { return std::future::pending().await };
-        running.as_mut().await;
-        // Moved on here rather than at every read, which would cost each request a turn of the timer wheel.
-        while std::mem::take(&mut self.touched) {
-            running.as_mut().reset(Instant::now() + IDLE);
-            running.as_mut().await;
-        }
-        self.sleep = None;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_is_told_once_and_only_after_the_last_read() {
-        let mut idle = IdleTimer::default();
-        idle.touch();
-        tokio::time::advance(IDLE / 2).await;
-        idle.touch();
-        let started_at = Instant::now();
-        idle.passed().await;
-        assert!(started_at.elapsed() >= IDLE, "{:?}", started_at.elapsed());
-        assert!(tokio::time::timeout(10 * IDLE, idle.passed()).await.is_err(), "it is not told again");
-        idle.touch();
-        idle.passed().await;
-    }
 }

@@ -18,6 +18,11 @@ pub(crate) const FINAL_EPOCH: i32 = -1;
 /// A session that has not been used for this long makes room for a new one.
 const EVICTION_MS: i64 = 120_000;
 
+/// What the partitions of all sessions may take together.
+pub(crate) const MAX_PARTITIONS_BYTES: usize = 32 << 20;
+/// What a session remembers of a partition, besides the topic's name.
+const PARTITION_BYTES: usize = 256;
+
 /// How a request names a topic: by id from Fetch v13 on (KIP-516), before by name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TopicKey {
@@ -79,14 +84,28 @@ pub(crate) struct PartitionNews {
     pub(crate) record_bytes: usize,
 }
 
+impl PartitionKey {
+    /// What a session takes to remember the partition.
+    fn kept_bytes(&self) -> usize {
+        match &self.topic {
+            TopicKey::Name(name) => PARTITION_BYTES + name.len(),
+            TopicKey::Id(_) => PARTITION_BYTES,
+        }
+    }
+}
+
 /// Every open session of the broker.
 pub(crate) struct FetchSessions {
     slots: usize,
+    max_partitions_bytes: usize,
+    /// Of all sessions.
+    partitions_bytes: usize,
     last_id: i32,
     sessions: HashMap<i32, Session>,
 }
 
 struct Session {
+    partitions_bytes: usize,
     epoch: i32,
     uses_topic_ids: bool,
     created_ms: i64,
@@ -106,15 +125,21 @@ struct SessionPartition {
 
 impl FetchSessions {
     /// `slots` is `max.incremental.fetch.session.cache.slots`.
-    pub(crate) fn new(slots: usize) -> FetchSessions {
-        FetchSessions { slots, last_id: NO_SESSION, sessions: HashMap::new() }
+    pub(crate) fn new(slots: usize, max_partitions_bytes: usize) -> FetchSessions {
+        FetchSessions {
+            slots,
+            max_partitions_bytes,
+            partitions_bytes: 0,
+            last_id: NO_SESSION,
+            sessions: HashMap::new(),
+        }
     }
 
     /// Begins a fetch: opens, goes on with or closes the session that it names.
     pub(crate) fn admit(&mut self, request: SessionRequest, now_ms: i64) -> Result<Admitted, ErrorCode> {
         let SessionRequest { session_id, epoch, uses_topic_ids, targets, forgotten } = request;
         if epoch == FINAL_EPOCH || epoch == INITIAL_EPOCH {
-            self.sessions.remove(&session_id);
+            self.remove(session_id);
             let full = FetchKind::Full { uses_topic_ids };
             let kind = if epoch == FINAL_EPOCH { FetchKind::Sessionless } else { full };
             return Ok(Admitted { kind, targets });
@@ -126,9 +151,16 @@ impl FetchSessions {
         if session.uses_topic_ids != uses_topic_ids {
             return Err(ErrorCode::FetchSessionTopicIdError);
         }
+        let before_bytes = session.partitions_bytes;
         session.update(targets, &forgotten);
+        self.partitions_bytes = self.partitions_bytes - before_bytes + session.partitions_bytes;
+        if self.partitions_bytes > self.max_partitions_bytes && session.partitions_bytes > before_bytes {
+            // The client asks for everything again, and gets it without a session.
+            self.remove(session_id);
+            return Err(ErrorCode::FetchSessionIdNotFound);
+        }
         if session.partitions.is_empty() {
-            self.sessions.remove(&session_id);
+            self.remove(session_id);
             return Ok(Admitted { kind: FetchKind::Sessionless, targets: Vec::new() });
         }
         session.last_used_ms = now_ms;
@@ -174,7 +206,11 @@ impl FetchSessions {
         news: &HashMap<PartitionKey, PartitionNews>,
         now_ms: i64,
     ) -> i32 {
-        if targets.is_empty() || !self.make_room(targets.len(), now_ms) {
+        let bytes: usize = targets.iter().map(|target| target.key.kept_bytes()).sum();
+        if targets.is_empty()
+            || self.partitions_bytes.saturating_add(bytes) > self.max_partitions_bytes
+            || !self.make_room(targets.len(), now_ms)
+        {
             return NO_SESSION;
         }
         let mut session = Session::new(uses_topic_ids, now_ms);
@@ -185,6 +221,7 @@ impl FetchSessions {
             }
         }
         let session_id = self.free_id();
+        self.partitions_bytes += session.partitions_bytes;
         self.sessions.insert(session_id, session);
         session_id
     }
@@ -200,7 +237,13 @@ impl FetchSessions {
         let smallest = settled.min_by_key(|(id, session)| (session.partitions.len(), **id));
         let smallest = smallest.filter(|(_, session)| session.partitions.len() <= size);
         let evicted = stalest.or(smallest).map(|(id, _)| *id);
-        evicted.and_then(|id| self.sessions.remove(&id)).is_some()
+        evicted.inspect(|id| self.remove(*id)).is_some()
+    }
+
+    fn remove(&mut self, session_id: i32) {
+        if let Some(session) = self.sessions.remove(&session_id) {
+            self.partitions_bytes -= session.partitions_bytes;
+        }
     }
 
     fn free_id(&mut self) -> i32 {
@@ -216,6 +259,7 @@ impl FetchSessions {
 impl Session {
     fn new(uses_topic_ids: bool, now_ms: i64) -> Session {
         Session {
+            partitions_bytes: 0,
             epoch: next_epoch(INITIAL_EPOCH),
             uses_topic_ids,
             created_ms: now_ms,
@@ -233,12 +277,16 @@ impl Session {
                 Some(partition) => {
                     partition.target = FetchTarget { key: partition.target.key.clone(), ..target }
                 }
-                None => self.add(SessionPartition::new(target)),
+                None => {
+                    self.partitions_bytes += target.key.kept_bytes();
+                    self.add(SessionPartition::new(target));
+                }
             }
         }
         for key in forgotten {
             if let Some(place) = self.places.remove(key) {
                 self.partitions.remove(&place);
+                self.partitions_bytes -= key.kept_bytes();
             }
         }
     }
@@ -337,7 +385,7 @@ mod tests {
 
     #[test]
     fn an_incremental_fetch_answers_only_news() {
-        let mut sessions = FetchSessions::new(10);
+        let mut sessions = FetchSessions::new(10, MAX_PARTITIONS_BYTES);
         let id = open(&mut sessions, 3);
         let admitted = sessions.admit(request(id, 1, vec![]), NOW_MS).unwrap();
         assert_eq!(admitted.targets.len(), 3, "the partitions of the session are read");
@@ -354,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_partition_that_gave_records_is_read_last() {
-        let mut sessions = FetchSessions::new(10);
+        let mut sessions = FetchSessions::new(10, MAX_PARTITIONS_BYTES);
         let id = open(&mut sessions, 2);
         let admitted = sessions.admit(request(id, 1, vec![]), NOW_MS).unwrap();
         let mut found = vec![(key(0), PartitionNews { record_bytes: 10, ..news(1) }), (key(1), news(0))];
@@ -365,7 +413,7 @@ mod tests {
 
     #[test]
     fn partitions_are_added_changed_and_forgotten() {
-        let mut sessions = FetchSessions::new(10);
+        let mut sessions = FetchSessions::new(10, MAX_PARTITIONS_BYTES);
         let id = open(&mut sessions, 2);
         let mut changed = request(id, 1, vec![target(1, 7), target(2, 0)]);
         changed.forgotten = vec![key(0)];
@@ -379,7 +427,7 @@ mod tests {
 
     #[test]
     fn session_errors() {
-        let mut sessions = FetchSessions::new(10);
+        let mut sessions = FetchSessions::new(10, MAX_PARTITIONS_BYTES);
         let id = open(&mut sessions, 1);
         assert_eq!(
             sessions.admit(request(id + 1, 1, vec![]), NOW_MS),
@@ -392,7 +440,7 @@ mod tests {
 
     #[test]
     fn a_fetch_overtaken_by_another_of_its_session_is_a_duplicate() {
-        let mut sessions = FetchSessions::new(10);
+        let mut sessions = FetchSessions::new(10, MAX_PARTITIONS_BYTES);
         let id = open(&mut sessions, 1);
         let first = sessions.admit(request(id, 1, vec![]), NOW_MS).unwrap();
         sessions.admit(request(id, 2, vec![]), NOW_MS).unwrap();
@@ -407,7 +455,7 @@ mod tests {
 
     #[test]
     fn a_full_cache_evicts_the_stale_and_then_the_small() {
-        let mut sessions = FetchSessions::new(1);
+        let mut sessions = FetchSessions::new(1, MAX_PARTITIONS_BYTES);
         let old = open(&mut sessions, 2);
         assert_eq!(sessions.open(false, &[target(0, 0)], &HashMap::new(), NOW_MS), NO_SESSION, "no room yet");
         let later_ms = NOW_MS + EVICTION_MS + 1;
@@ -417,5 +465,23 @@ mod tests {
         assert_ne!(sessions.open(false, &larger, &HashMap::new(), later_ms), NO_SESSION);
         let stale_ms = later_ms + EVICTION_MS + 1;
         assert_ne!(sessions.open(false, &[target(0, 0)], &HashMap::new(), stale_ms), NO_SESSION);
+    }
+
+    #[test]
+    fn what_all_sessions_remember_is_bounded() {
+        let per_partition = key(0).kept_bytes();
+        let mut sessions = FetchSessions::new(10, 5 * per_partition);
+        let id = open(&mut sessions, 3);
+        let three = [target(0, 0), target(1, 0), target(2, 0)];
+        assert_eq!(sessions.open(false, &three, &HashMap::new(), NOW_MS), NO_SESSION, "answered in full");
+        let two = sessions.open(false, &three[..2], &HashMap::new(), NOW_MS);
+        assert_ne!(two, NO_SESSION);
+        let grown = request(id, 1, vec![target(3, 0)]);
+        assert_eq!(sessions.admit(grown, NOW_MS), Err(ErrorCode::FetchSessionIdNotFound));
+        assert_eq!(sessions.partitions_bytes, 2 * per_partition, "the session is gone");
+        let mut emptied = request(two, 1, vec![]);
+        emptied.forgotten = vec![key(0), key(1)];
+        sessions.admit(emptied, NOW_MS).unwrap();
+        assert_eq!(sessions.partitions_bytes, 0);
     }
 }

@@ -23,6 +23,7 @@ mod groups;
 mod handlers;
 mod housekeeping;
 mod internal_topic;
+mod limits;
 pub mod listener;
 mod partition;
 mod routes;

@@ -17,7 +17,7 @@ use ottla_protocol::messages::{
     WriteTxnMarkersRequest,
 };
 use ottla_protocol::{
-    DecodeError, EncodeError, Encoded, RequestHeader, VersionRange, decode_body, encode_response,
+    CheckedBody, DecodeError, EncodeError, Encoded, RequestHeader, VersionRange, encode_response,
 };
 
 use crate::context::RequestContext;
@@ -62,6 +62,10 @@ pub(crate) static ROUTES: &[Route] = &[
     Route::to::<DescribeTopicPartitionsRequest>(),
 ];
 
+/// The elements that the arrays of one request may have together. Decoded, served and answered, each takes some hundred
+/// bytes, however few it had on the wire. Ten times what a request for every partition of a full topic has.
+const MAX_ELEMENTS: usize = 1 << 17;
+
 const _: () = assert_sorted_by_key(ROUTES);
 
 /// One API: its key, the versions served, and the handler behind it.
@@ -70,7 +74,7 @@ pub(crate) struct Route {
     pub(crate) served: VersionRange,
     /// What ApiVersions says is the lowest version; see [`Handler::ADVERTISED_MIN`].
     pub(crate) advertised_min: i16,
-    serve: fn(Arc<BrokerState>, RequestContext, i32, Bytes) -> Result<ResponseFuture, DecodeError>,
+    serve: fn(Arc<BrokerState>, RequestContext, i32, Bytes) -> Result<ResponseFuture, ServeError>,
 }
 
 /// A request that is being served.
@@ -83,6 +87,16 @@ pub(crate) enum Reply {
     Nothing,
 }
 
+impl Reply {
+    /// What it takes besides the record data that it refers to.
+    pub(crate) fn own_bytes(&self) -> usize {
+        match self {
+            Reply::Response(response) => response.own_bytes(),
+            Reply::Nothing => 0,
+        }
+    }
+}
+
 /// Why a request ends its connection, as Kafka does when it cannot answer in the API's own terms.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServeError {
@@ -90,6 +104,8 @@ pub(crate) enum ServeError {
     NotServed(ApiKey),
     #[error("{api:?} version {version} is not served; versions {} to {} are", .served.min, .served.max)]
     UnsupportedVersion { api: ApiKey, version: i16, served: VersionRange },
+    #[error("the request names {elements} things; {MAX_ELEMENTS} are served at a time")]
+    TooManyElements { elements: usize },
     #[error("a request that asks for no response has failed")]
     Unanswered,
     #[error(transparent)]
@@ -125,7 +141,7 @@ pub(crate) fn dispatch(
     let at = ROUTES.binary_search_by_key(&(api as i16), |route| route.key);
     let route = at.map(|at| &ROUTES[at]).map_err(|_| ServeError::NotServed(api))?;
     if route.serves(version) {
-        return Ok((route.serve)(broker, context, header.correlation_id, body)?);
+        return (route.serve)(broker, context, header.correlation_id, body);
     }
     if api == ApiKey::ApiVersions {
         // The one API that a client may ask in any version: it does not know ours yet (KIP-35).
@@ -140,9 +156,14 @@ fn serve<H: Handler>(
     context: RequestContext,
     correlation_id: i32,
     body: Bytes,
-) -> Result<ResponseFuture, DecodeError> {
+) -> Result<ResponseFuture, ServeError> {
     let version = context.api_version;
-    let request: H = decode_body(body, version)?;
+    let body = CheckedBody::<H>::check(body, version)?;
+    let elements = body.elements();
+    if elements > MAX_ELEMENTS {
+        return Err(ServeError::TooManyElements { elements });
+    }
+    let request = body.decode()?;
     let answered = request.is_answered();
     Ok(Box::pin(async move {
         let response = request.handle(broker, context).await;

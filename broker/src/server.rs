@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, warn};
 
 use crate::connection::{Connection, ConnectionError};
+use crate::limits::ConnectionLimits;
 use crate::listener::Endpoint;
 use crate::state::BrokerState;
 
@@ -21,8 +21,8 @@ pub(crate) struct Server {
     pub(crate) socket: TcpListener,
     pub(crate) advertised: Arc<Endpoint>,
     pub(crate) broker: Arc<BrokerState>,
-    /// One permit a connection, shared by all sockets of the broker.
-    pub(crate) permits: Arc<Semaphore>,
+    /// Shared by all sockets of the broker.
+    pub(crate) limits: Arc<ConnectionLimits>,
 }
 
 impl Server {
@@ -44,9 +44,9 @@ impl Server {
     }
 
     fn admit(&self, stream: TcpStream, client_address: IpAddr, connections: &mut JoinSet<Ended>) {
-        let Ok(permit) = self.permits.clone().try_acquire_owned() else {
-            warn!("connection from {client_address} refused: max.connections is reached");
-            return;
+        let place = match self.limits.admit(client_address) {
+            Ok(place) => place,
+            Err(refused) => return warn!("connection from {client_address} refused: {refused}"),
         };
         if let Err(error) = stream.set_nodelay(true) {
             debug!("no TCP_NODELAY for {client_address}: {error}");
@@ -55,7 +55,7 @@ impl Server {
             Connection::new(stream, self.broker.clone(), client_address, self.advertised.clone());
         connections.spawn(async move {
             let result = connection.run().await;
-            drop(permit);
+            drop(place);
             Ended { client_address, result }
         });
     }
@@ -72,6 +72,9 @@ fn log_end(ended: Result<Ended, JoinError>) {
         Ok(Ended { result: Ok(()), .. }) => {}
         Ok(Ended { client_address, result: Err(ConnectionError::Io(error)) }) => {
             debug!("connection from {client_address} lost: {error}");
+        }
+        Ok(Ended { client_address, result: Err(error @ ConnectionError::Idle) }) => {
+            debug!("closed the connection from {client_address}: {error}");
         }
         Ok(Ended { client_address, result: Err(error) }) => {
             warn!("closed the connection from {client_address}: {error}");

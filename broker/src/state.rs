@@ -6,11 +6,13 @@ use ottla_protocol::StrBytes;
 use parking_lot::Mutex;
 
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::fetch_sessions::FetchSessions;
+use crate::config::{BrokerSettings, Config};
+use crate::fetch_sessions::{FetchSessions, MAX_PARTITIONS_BYTES};
+use crate::fetch_wait::{MAX_PARKED_PARTITIONS, ParkingRoom};
 use crate::groups::coordinator::GroupCoordinator;
 use crate::groups::offsets_topic::OffsetsTopic;
 use crate::internal_topic::LoadError;
+use crate::limits::{MAX_UNSENT_BYTES, RequestMemory, UnsentResponses};
 use crate::topics::Topics;
 use crate::transactions::coordinator::{NewProducerId, Surroundings, TransactionCoordinator};
 use crate::transactions::markers::PartitionMarkers;
@@ -26,6 +28,9 @@ pub(crate) struct BrokerState {
     pub(crate) groups: Arc<GroupCoordinator>,
     pub(crate) transactions: TransactionCoordinator,
     pub(crate) fetch_sessions: Mutex<FetchSessions>,
+    pub(crate) parking_room: ParkingRoom,
+    pub(crate) request_memory: Arc<RequestMemory>,
+    pub(crate) unsent_responses: Arc<UnsentResponses>,
 }
 
 impl BrokerState {
@@ -46,6 +51,7 @@ impl BrokerState {
             markers: Box::new(markers),
             new_producer_id: new_producer_ids(Arc::clone(&topics)),
         };
+        let BrokerSettings { queued_max_request_bytes, socket_request_max_bytes, .. } = config.settings;
         Ok(BrokerState {
             transactions: TransactionCoordinator::start(settings.into(), around)?,
             offsets,
@@ -53,8 +59,11 @@ impl BrokerState {
             clock,
             cluster_id: StrBytes::from_string(topics.cluster_id().to_owned()),
             topics,
-            fetch_sessions: Mutex::new(FetchSessions::new(slots)),
             config,
+            fetch_sessions: Mutex::new(FetchSessions::new(slots, MAX_PARTITIONS_BYTES)),
+            parking_room: ParkingRoom::new(MAX_PARKED_PARTITIONS),
+            request_memory: Arc::new(RequestMemory::new(queued_max_request_bytes, socket_request_max_bytes)),
+            unsent_responses: Arc::new(UnsentResponses::new(MAX_UNSENT_BYTES)),
         })
     }
 }

@@ -23,6 +23,7 @@ const COPY_BELOW_BYTES: usize = 1024;
 pub struct Encoded {
     chunks: VecDeque<Bytes>,
     left_bytes: usize,
+    own_bytes: usize,
 }
 
 impl Encoded {
@@ -61,6 +62,11 @@ impl Encoded {
         self.left_bytes
     }
 
+    /// What the message takes besides the record data that it refers to.
+    pub fn own_bytes(&self) -> usize {
+        self.own_bytes
+    }
+
     /// The slices that have not been written yet, in order.
     pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
         self.chunks.iter()
@@ -81,7 +87,7 @@ impl Encoded {
 
         let mut frame = Self::default();
         let mut between = BytesMut::new();
-        let mut copied = 0;
+        let (mut copied, mut referred_bytes) = (0, 0);
         for RecordsField { at, data } in fields {
             between.put_slice(&head[copied..*at]);
             put_length(&mut between, flexible, data.len());
@@ -91,6 +97,7 @@ impl Encoded {
             } else {
                 frame.push(between.split().freeze());
                 frame.push(data.clone());
+                referred_bytes += data.len();
             }
         }
         if between.is_empty() {
@@ -100,6 +107,7 @@ impl Encoded {
             between.put_slice(&head[copied..]);
             frame.push(between.freeze());
         }
+        frame.own_bytes = frame.left_bytes - referred_bytes;
         Ok(frame)
     }
 

@@ -55,6 +55,12 @@ impl FrameDecoder {
         Ok(Some(received.split_to(frame_bytes).freeze()))
     }
 
+    /// The size of the frame that `received` begins with, its prefix included, as far as it is known.
+    pub fn size_of_next(&self, received: &[u8]) -> Result<Option<usize>, FrameError> {
+        let Some(prefix) = received.first_chunk::<FRAME_PREFIX_BYTES>() else { return Ok(None) };
+        Ok(Some(FRAME_PREFIX_BYTES + self.check(i32::from_be_bytes(*prefix))?))
+    }
+
     fn check(&self, claimed_bytes: i32) -> Result<usize, FrameError> {
         let frame_bytes =
             usize::try_from(claimed_bytes).map_err(|_| FrameError::Negative { claimed_bytes })?;

@@ -23,6 +23,12 @@ settings! {
         "The directory in which the log data is kept.";
     max_connections: i32 = 10_000, "max.connections", AT_LEAST_ONE,
         "The most connections that are served at a time; over it a new one is closed at once.";
+    max_connections_per_ip: i32 = i32::MAX, "max.connections.per.ip", NOT_NEGATIVE,
+        "The most connections from one address; over it a new one is closed at once.";
+    connections_max_idle_ms: i64 = 600_000, "connections.max.idle.ms", any(),
+        "A connection on which nothing came or went for so many milliseconds is closed; -1 keeps it.";
+    queued_max_request_bytes: i64 = 134_217_728, "queued.max.request.bytes", any(),
+        "The memory for all requests of more than 16 KiB that are still arriving; later ones wait in their sockets. -1 is without limit, which is Kafka's default.";
     socket_request_max_bytes: i32 = 104_857_600, "socket.request.max.bytes", AT_LEAST_ONE,
         "The maximum number of bytes in a request.";
     fetch_max_bytes: i32 = 57_671_680, "fetch.max.bytes", only(|bytes| *bytes >= 1024, "at least 1024"),

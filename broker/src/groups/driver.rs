@@ -38,6 +38,7 @@ pub(super) fn config() -> GroupConfig {
         initial_rebalance_delay_ms: 0,
         min_session_timeout_ms: 6_000,
         max_session_timeout_ms: 1_800_000,
+        max_members_bytes: super::MAX_MEMBERS_BYTES,
         max_size: usize::MAX,
         offset_metadata_max_chars: 4_096,
         offsets_retention_ms: 604_800_000,

@@ -19,5 +19,9 @@ mod driver;
 mod simulation;
 mod subscription;
 
+/// What the members of all groups may take together: what they can speak, and what was assigned to them. A member that
+/// brings more is answered as one of a group that is full.
+pub(crate) const MAX_MEMBERS_BYTES: usize = 64 << 20;
+
 /// A member's id: its client's id or its instance id, and a UUID.
 pub(crate) type MemberId = ottla_protocol::StrBytes;

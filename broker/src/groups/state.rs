@@ -23,6 +23,8 @@ pub(crate) struct Groups {
     groups: BTreeMap<GroupId, Group>,
     /// The groups that each open transaction has offsets of, by partition of the offsets log and producer id.
     open_transactions: BTreeMap<(i32, i64), BTreeSet<GroupId>>,
+    /// What all groups' members take; see [`GroupConfig::max_members_bytes`].
+    members_bytes: usize,
     /// The next deadline of each group that has one, soonest first.
     deadlines: BTreeSet<(i64, GroupId)>,
     /// When expired offsets are looked for next, on the monotonic clock; `None` while there is nothing to expire.
@@ -38,6 +40,8 @@ pub(crate) struct Group {
     pub(crate) pending: PendingOffsets,
     /// As it stands in [`Groups::deadlines`].
     deadline_ms: Option<i64>,
+    /// Its share of [`Groups::members_bytes`].
+    members_bytes: usize,
 }
 
 impl Groups {
@@ -46,6 +50,7 @@ impl Groups {
             config,
             groups: BTreeMap::new(),
             open_transactions: BTreeMap::new(),
+            members_bytes: 0,
             deadlines: BTreeSet::new(),
             retention_check_ms: None,
         }
@@ -58,6 +63,11 @@ impl Groups {
         let is_new_group = !self.groups.contains_key(&group_id);
         if is_new_group && !join.request.member_id.is_empty() {
             turn.refuse_join(join.ticket, &join.request.member_id, ErrorCode::UnknownMemberId);
+            return turn.effects;
+        }
+        let present = self.membership(&group_id).map_or(0, |it| it.member_bytes(&join.request.member_id));
+        if !self.has_room_for(join.member_bytes(), present) {
+            turn.refuse_join(join.ticket, &join.request.member_id, ErrorCode::GroupMaxSizeReached);
             return turn.effects;
         }
         let group = self.groups.entry(group_id.clone()).or_insert_with(|| Group::new(&group_id, now));
@@ -74,6 +84,11 @@ impl Groups {
     pub(crate) fn sync(&mut self, ticket: Ticket, request: SyncGroupRequest, now: Now) -> Effects {
         let mut turn = Turn::new(now, &self.config);
         let group_id = request.group_id.clone();
+        let assigned_bytes = request.assignments.iter().map(|member| member.assignment.len()).sum();
+        if !self.has_room_for(assigned_bytes, 0) {
+            turn.refuse_sync(ticket, ErrorCode::GroupMaxSizeReached);
+            return turn.effects;
+        }
         let Some(group) = self.groups.get_mut(&group_id) else {
             turn.refuse_sync(ticket, ErrorCode::UnknownMemberId);
             return turn.effects;
@@ -214,7 +229,9 @@ impl Groups {
                 }
             },
             None => {
-                if let Some(deadline_ms) = self.groups.remove(group_id).and_then(|group| group.deadline_ms) {
+                let removed = self.groups.remove(group_id);
+                self.members_bytes -= removed.as_ref().map_or(0, |group| group.members_bytes);
+                if let Some(deadline_ms) = removed.and_then(|group| group.deadline_ms) {
                     self.deadlines.remove(&(deadline_ms, group_id.clone()));
                 }
             }
@@ -250,9 +267,12 @@ impl Groups {
         self.groups.iter()
     }
 
-    /// To be called whenever a group's next deadline may have changed.
+    /// To be called whenever a group's members or next deadline may have changed.
     pub(super) fn index_deadline(&mut self, group_id: &GroupId) {
         let Some(group) = self.groups.get_mut(group_id) else { return };
+        let members_bytes = group.membership.members_bytes();
+        self.members_bytes = self.members_bytes - group.members_bytes + members_bytes;
+        group.members_bytes = members_bytes;
         let next_ms = group.membership.next_deadline_ms();
         if next_ms == group.deadline_ms {
             return;
@@ -264,6 +284,12 @@ impl Groups {
         if let Some(next_ms) = next_ms {
             self.deadlines.insert((next_ms, group_id.clone()));
         }
+    }
+
+    /// Whether `bytes` may take the place of `present_bytes`. What is not more than it was always may.
+    fn has_room_for(&self, bytes: usize, present_bytes: usize) -> bool {
+        let grown_bytes = bytes.saturating_sub(present_bytes);
+        grown_bytes == 0 || self.members_bytes.saturating_add(grown_bytes) <= self.config.max_members_bytes
     }
 
     fn note_changes(&mut self, records: &[CoordinatorRecord], now: Now) {
@@ -290,6 +316,7 @@ impl Group {
             offsets: CommittedOffsets::default(),
             pending: PendingOffsets::default(),
             deadline_ms: None,
+            members_bytes: 0,
         }
     }
 }

@@ -3,6 +3,7 @@
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 
+use super::MAX_MEMBERS_BYTES;
 use super::record::CoordinatorRecord;
 use crate::config::BrokerSettings;
 
@@ -42,6 +43,8 @@ pub(crate) struct GroupConfig {
     pub(crate) min_session_timeout_ms: i32,
     pub(crate) max_session_timeout_ms: i32,
     pub(crate) max_size: usize,
+    /// Kafka has no bound.
+    pub(crate) max_members_bytes: usize,
     pub(crate) offset_metadata_max_chars: usize,
     pub(crate) offsets_retention_ms: i64,
     pub(crate) offsets_retention_check_interval_ms: i64,
@@ -89,6 +92,7 @@ impl From<&BrokerSettings> for GroupConfig {
             initial_rebalance_delay_ms: i64::from(settings.group_initial_rebalance_delay_ms),
             min_session_timeout_ms: settings.group_min_session_timeout_ms,
             max_session_timeout_ms: settings.group_max_session_timeout_ms,
+            max_members_bytes: MAX_MEMBERS_BYTES,
             max_size: usize::try_from(settings.group_max_size).unwrap_or(usize::MAX),
             offset_metadata_max_chars: usize::try_from(settings.offset_metadata_max_bytes)
                 .unwrap_or(usize::MAX),

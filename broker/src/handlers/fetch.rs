@@ -12,12 +12,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_protocol::messages::fetch_response::{AbortedTransaction, FetchableTopicResponse, PartitionData};
-use ottla_protocol::messages::{FetchRequest, FetchResponse, ProducerId};
-use ottla_protocol::{ErrorCode, VersionRange};
+use ottla_protocol::messages::{FetchRequest, FetchResponse, ProducerId, TopicName};
+use ottla_protocol::{ErrorCode, StrBytes, VersionRange};
 use ottla_storage::{Isolation, ReadOutcome};
 use uuid::Uuid;
 
-use crate::clock::Clock;
 use crate::context::RequestContext;
 use crate::fetch_sessions::{
     FINAL_EPOCH, FetchTarget, PartitionKey, PartitionNews, SessionRequest, TopicKey,
@@ -39,7 +38,7 @@ impl Handler for FetchRequest {
         };
         let targets = admitted.targets;
         let partitions: Vec<_> = targets.iter().map(|target| broker.topics.partition(&target.key)).collect();
-        let mut found = read_enough(&targets, &partitions, &limits, &broker.clock).await;
+        let mut found = read_enough(&targets, &partitions, &limits, &broker).await;
 
         let now_ms = broker.clock.monotonic_ms();
         let concluded =
@@ -134,12 +133,14 @@ async fn read_enough(
     targets: &[FetchTarget],
     partitions: &[Resolved],
     limits: &Limits,
-    clock: &Clock,
+    broker: &BrokerState,
 ) -> Vec<Found> {
+    let clock = &broker.clock;
     let found = read(targets, partitions, limits);
     if limits.max_wait_ms == 0 || is_enough(&found, partitions, limits) {
         return found;
     }
+    let Some(_room) = broker.parking_room.try_enter(targets.len()) else { return found };
     let mut found_bytes = record_bytes(&found);
     drop(found);
     let waited_on: Vec<_> = partitions.iter().flatten().cloned().collect();
@@ -217,7 +218,11 @@ fn by_topic(found: Vec<Found>, isolation: Isolation) -> Vec<FetchableTopicRespon
 
 fn session_request(request: FetchRequest, api_version: i16) -> SessionRequest {
     let uses_topic_ids = api_version >= 13;
-    let key = |name, id: Uuid| if uses_topic_ids { TopicKey::Id(id) } else { TopicKey::Name(name) };
+    // Names are copied: as they came, they would keep the connection's read buffer for as long as the fetch waits.
+    let key = |name: TopicName, id: Uuid| match uses_topic_ids {
+        true => TopicKey::Id(id),
+        false => TopicKey::Name(TopicName(StrBytes::from_string(name.to_string()))),
+    };
     let targets = request.topics.into_iter().flat_map(|topic| {
         let topic_key = key(topic.topic, topic.topic_id);
         topic.partitions.into_iter().map(move |partition| FetchTarget {

@@ -5,7 +5,7 @@ use ottla_protocol::messages::join_group_response::JoinGroupResponseMember;
 use ottla_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use ottla_protocol::{ErrorCode, StrBytes};
 
-use super::member::{Member, Waiting};
+use super::member::{MEMBER_BYTES, Member, Waiting, protocols_bytes};
 use super::{ClassicGroup, Phase};
 use crate::detach;
 use crate::groups::MemberId;
@@ -39,6 +39,20 @@ pub(crate) struct Join {
     pub(crate) requires_known_member_id: bool,
     /// v9 and later: a leader can be told that nothing has to be assigned (KIP-814).
     pub(crate) supports_skipping_assignment: bool,
+}
+
+impl Join {
+    /// What the member that comes of it takes in memory, at most.
+    pub(crate) fn member_bytes(&self) -> usize {
+        let is_known = !self.request.member_id.is_empty();
+        let id = if is_known { &self.request.member_id } else { &self.fresh_member_id };
+        let texts = [id, &self.client_id, &self.client_host];
+        let instance_bytes = self.request.group_instance_id.as_ref().map_or(0, |id| id.len());
+        MEMBER_BYTES
+            + texts.map(|text| text.len()).iter().sum::<usize>()
+            + instance_bytes
+            + protocols_bytes(&self.request.protocols)
+    }
 }
 
 impl ClassicGroup {

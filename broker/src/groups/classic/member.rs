@@ -36,7 +36,24 @@ pub(super) enum Waiting {
     Sync(Ticket),
 }
 
+/// What a member takes besides its texts and metadata.
+pub(super) const MEMBER_BYTES: usize = 512;
+/// What a protocol, a pending member or a subscribed topic takes besides its text and metadata.
+pub(super) const ENTRY_BYTES: usize = 128;
+
+/// What a member takes to remember what it can speak.
+pub(super) fn protocols_bytes(protocols: &[JoinGroupRequestProtocol]) -> usize {
+    protocols.iter().map(|protocol| ENTRY_BYTES + protocol.name.len() + protocol.metadata.len()).sum()
+}
+
 impl Member {
+    pub(super) fn held_bytes(&self) -> usize {
+        let texts =
+            [&self.id, &self.client_id, &self.client_host].map(|text| text.len()).iter().sum::<usize>()
+                + self.instance_id.as_ref().map_or(0, |id| id.len());
+        MEMBER_BYTES + texts + protocols_bytes(&self.protocols) + self.assignment.len()
+    }
+
     pub(super) fn awaits_join(&self) -> bool {
         matches!(self.waiting, Waiting::Join(_))
     }

@@ -33,7 +33,7 @@ use ottla_protocol::messages::{GroupId, TopicName};
 use ottla_protocol::{ErrorCode, StrBytes};
 
 pub(crate) use join::Join;
-use member::{Member, Waiting};
+use member::{ENTRY_BYTES, Member, Waiting};
 
 use super::MemberId;
 use super::turn::Turn;
@@ -232,6 +232,19 @@ impl ClassicGroup {
             .values()
             .find(|member| member.instance_id.as_ref() == Some(instance_id))
             .map(|member| &member.id)
+    }
+
+    /// What the group and its members take in memory.
+    pub(crate) fn members_bytes(&self) -> usize {
+        let members = self.members.values().map(Member::held_bytes);
+        let pending = self.pending_members.keys().map(|id| ENTRY_BYTES + id.len());
+        let subscribed = self.subscribed_topics.iter().flatten().map(|topic| ENTRY_BYTES + topic.len());
+        ENTRY_BYTES + 2 * self.id.len() + members.chain(pending).chain(subscribed).sum::<usize>()
+    }
+
+    /// What one member takes; nothing if there is none.
+    pub(crate) fn member_bytes(&self, member_id: &MemberId) -> usize {
+        self.members.get(member_id).map_or(0, Member::held_bytes)
     }
 
     fn is_leader(&self, member_id: &MemberId) -> bool {

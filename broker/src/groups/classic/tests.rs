@@ -178,6 +178,30 @@ fn a_group_takes_no_more_than_its_maximum() {
 }
 
 #[test]
+fn members_take_no_more_memory_than_all_groups_may() {
+    let mut driver = Driver::new(GroupConfig { max_members_bytes: 10_000, ..config() });
+    let member_id = driver.stable_with_one();
+    let mut large = protocols(&["range"]);
+    large[0].metadata = vec![7; 9_900].into();
+    for id in [&MemberId::default(), &member_id] {
+        let ticket = driver.join(join_request(id).with_protocols(large.clone()));
+        assert_eq!(driver.joined(ticket).unwrap().error_code, ErrorCode::GroupMaxSizeReached.code(), "{id}");
+    }
+    let newcomers = (0..100).map(|_| driver.join(join_request(&MemberId::default()))).collect::<Vec<_>>();
+    let refused = newcomers.iter().filter(|ticket| {
+        driver.joined(**ticket).unwrap().error_code == ErrorCode::GroupMaxSizeReached.code()
+    });
+    assert!(refused.count() > 0, "pending members count, too");
+    let ticket = driver.join(join_request(&member_id));
+    driver.advance(i64::from(SESSION_TIMEOUT_MS) + 1);
+    assert_eq!(
+        driver.joined(ticket).unwrap().error_code,
+        NONE,
+        "who is in it and brings no more stays in it"
+    );
+}
+
+#[test]
 fn the_initial_delay_gathers_members_into_one_generation() {
     let mut driver = Driver::new(GroupConfig { initial_rebalance_delay_ms: 3_000, ..config() });
     let (_, first) = driver.join_new();
