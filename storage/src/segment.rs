@@ -309,8 +309,10 @@ impl Segment {
             return Ok(Some(map));
         }
         let lease = self.lease()?;
+        // Others share the map, and know of an end that may lie behind this reader's.
+        let len_bytes = self.end().position as usize;
         let map = DiskFile::open(&lease.path(FileKind::Log))
-            .and_then(|file| Map::sealed(&file, end.position as usize, lease))
+            .and_then(|file| Map::sealed(&file, len_bytes, lease))
             .map_err(|source| SegmentError::Io { path: self.path(), source })?;
         *idle = Arc::downgrade(&map);
         Ok(Some(map))
