@@ -7,11 +7,19 @@
 //! |---|---|---|
 //! | `create` | `topic`, `partitions` | |
 //! | `produce` | `topic`, `codec`, `records` | `offsets`, in the order of the records |
-//! | `subscribe` | `topic`, `group` | |
+//! | `subscribe` | `topic`, `group`, `protocol` (Java: of the group, if not the classic one) | |
 //! | `assignment` | `partitions` (how many to wait for) | `partitions` |
 //! | `poll` | `count` (how many to wait for) | `records` |
 //! | `commit` | | everything that was polled is committed |
 //! | `close` | | the member has left its group |
+//!
+//! Java's agent has transactions, too, of a producer for each transactional `id`:
+//!
+//! | request (`do`) | fields | answer |
+//! |---|---|---|
+//! | `begin`, `commit_transaction`, `abort_transaction` | `id` | |
+//! | `send` | `id`, `topic`, `records` | `offsets`, in the order of the records |
+//! | `send_offsets` | `id`, `group`, `topic`, `offsets` (pairs of partition and offset) | |
 //!
 //! An agent has one producer per codec and one consumer at a time. A failure is answered with `error`.
 
@@ -86,6 +94,42 @@ impl Agent {
 
     pub async fn subscribe(&mut self, topic: &str, group: &str) {
         self.ask(json!({"do": "subscribe", "topic": topic, "group": group})).await;
+    }
+
+    /// As a member of a group of KIP-848.
+    pub async fn subscribe_with_consumer_protocol(&mut self, topic: &str, group: &str) {
+        self.ask(json!({"do": "subscribe", "topic": topic, "group": group, "protocol": "consumer"})).await;
+    }
+
+    /// Begins a transaction of that transactional id.
+    pub async fn begin(&mut self, id: &str) {
+        self.ask(json!({"do": "begin", "id": id})).await;
+    }
+
+    /// Sends the records as part of the transaction, and waits until the broker has them.
+    pub async fn send(&mut self, id: &str, topic: &str, records: &[Record]) -> Vec<i64> {
+        let answer = self.ask(json!({"do": "send", "id": id, "topic": topic, "records": records})).await;
+        self.field(&answer, "offsets")
+    }
+
+    /// Commits a group's offsets, by partition, as part of the transaction.
+    pub async fn send_offsets(&mut self, id: &str, group: &str, topic: &str, offsets: &[(i32, i64)]) {
+        let request =
+            json!({"do": "send_offsets", "id": id, "group": group, "topic": topic, "offsets": offsets});
+        self.ask(request).await;
+    }
+
+    pub async fn commit_transaction(&mut self, id: &str) {
+        self.ask(json!({"do": "commit_transaction", "id": id})).await;
+    }
+
+    pub async fn abort_transaction(&mut self, id: &str) {
+        self.ask(json!({"do": "abort_transaction", "id": id})).await;
+    }
+
+    /// Ends its program as `kill -9` does: transactions stay open.
+    pub async fn kill(mut self) {
+        self.child.kill().await.expect("a child can be killed");
     }
 
     /// Waits until the member has exactly `count` partitions.

@@ -24,27 +24,76 @@ pub struct ApacheKafka {
 impl ApacheKafka {
     /// Formats a log directory below `dir` and starts Kafka on it, at a free port. It serves when this returns.
     pub async fn start(dir: &Path) -> ApacheKafka {
-        let configured = ConfiguredKafka::at(&dir.join("kafka"), dir);
+        ApacheKafka::start_at(&dir.join("kafka"), dir, Quorum::Configured).await
+    }
+
+    /// Formats this log directory and starts Kafka on it.
+    pub async fn start_at(log_dir: &Path, dir: &Path, quorum: Quorum) -> ApacheKafka {
+        let configured = ConfiguredKafka::at(log_dir, dir, quorum);
         let mut format = java().await;
         format.args(["kafka.tools.StorageTool", "format", "-t", "b3R0bGEtdGVzdHMta2Fma2E", "-c"]);
-        let output = format.arg(&configured.properties).output().await.expect("java runs");
+        format.arg(&configured.properties).args(quorum.format_options());
+        let output = format.output().await.expect("java runs");
         assert!(output.status.success(), "Kafka's StorageTool failed: {output:?}");
         configured.start().await
     }
 
     /// Starts Kafka on a log directory that is there already, as node 1. It serves when this returns.
     pub async fn take_over(log_dir: &Path, dir: &Path) -> ApacheKafka {
-        ConfiguredKafka::at(log_dir, dir).start().await
+        ApacheKafka::take_over_as(log_dir, dir, Quorum::Configured).await
+    }
+
+    pub async fn take_over_as(log_dir: &Path, dir: &Path, quorum: Quorum) -> ApacheKafka {
+        ConfiguredKafka::at(log_dir, dir, quorum).start().await
     }
 
     pub fn bootstrap_servers(&self) -> &str {
         &self.bootstrap_servers
     }
 
+    /// Ends it as `kill -9` does.
+    pub async fn kill(mut self) {
+        self.process.kill().await.expect("a child can be killed");
+    }
+
+    /// Asks it to stop, and waits until it has.
+    #[cfg(unix)]
+    pub async fn stop(mut self) {
+        let pid = self.process.id().expect("it runs").to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().await.expect("kill runs").success());
+        let ended = tokio::time::timeout(START_LIMIT, self.process.wait()).await;
+        ended.expect("Kafka stops in time").expect("a child can be waited for");
+    }
+
     /// Kills it and starts it again on the same data, at the same address.
     pub async fn restart(&mut self) {
         self.process.kill().await.expect("a child can be killed");
         self.process = serve(&self.properties).await;
+    }
+}
+
+/// How a controller knows who votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quorum {
+    /// By `controller.quorum.voters`.
+    Configured,
+    /// By its metadata log, which was formatted with `--standalone`, as Kafka's quick start does (KIP-853).
+    Standalone,
+}
+
+impl Quorum {
+    fn format_options(self) -> &'static [&'static str] {
+        match self {
+            Quorum::Configured => &[],
+            Quorum::Standalone => &["--standalone"],
+        }
+    }
+
+    fn setting(self, controller_port: u16) -> String {
+        match self {
+            Quorum::Configured => format!("controller.quorum.voters=1@127.0.0.1:{controller_port}"),
+            Quorum::Standalone => format!("controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}"),
+        }
     }
 }
 
@@ -55,10 +104,10 @@ struct ConfiguredKafka {
 }
 
 impl ConfiguredKafka {
-    fn at(log_dir: &Path, dir: &Path) -> ConfiguredKafka {
+    fn at(log_dir: &Path, dir: &Path, quorum: Quorum) -> ConfiguredKafka {
         let [port, controller_port] = free_ports();
         let properties = dir.join("server.properties");
-        let settings = server_properties(port, controller_port, log_dir);
+        let settings = server_properties(port, controller_port, quorum, log_dir);
         std::fs::write(&properties, settings).expect("a temporary folder takes a file");
         ConfiguredKafka { properties, bootstrap_servers: format!("127.0.0.1:{port}") }
     }
@@ -106,13 +155,14 @@ fn free_ports() -> [u16; 2] {
     listeners.map(|listener| listener.local_addr().expect("a bound socket has an address").port())
 }
 
-fn server_properties(port: u16, controller_port: u16, log_dir: &Path) -> String {
+fn server_properties(port: u16, controller_port: u16, quorum: Quorum, log_dir: &Path) -> String {
+    let quorum = quorum.setting(controller_port);
     // Java reads a backslash in a properties file as an escape.
     let log_dir = log_dir.display().to_string().replace('\\', "/");
     format!(
         "process.roles=broker,controller
 node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller_port}
+{quorum}
 controller.listener.names=CONTROLLER
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT

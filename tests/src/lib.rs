@@ -26,13 +26,15 @@ pub mod server;
 pub mod spark;
 pub mod streaming;
 pub mod timestamp;
+pub mod view;
 pub mod wire;
 
 pub use agent::{Agent, Record};
-pub use apache_kafka::ApacheKafka;
+pub use apache_kafka::{ApacheKafka, Quorum};
 pub use client_library::ClientLibrary;
 pub use kafka_release::KafkaRelease;
 pub use kafka_tools::{KafkaTools, Tool};
 pub use program::{Finished, Program};
 pub use runtime::Runtime;
 pub use server::Server;
+pub use view::View;

@@ -16,6 +16,7 @@ import java.util.Queue;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
@@ -30,9 +31,12 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /** Kafka's Java client behind the agent protocol of tests/src/agent.rs. Compiled against each Kafka release under test. */
 public final class Agent {
     private static final ObjectMapper JSON = new ObjectMapper();
+    /** As long as a broker lets a transaction be open, so that one which is left open stays so for the test. */
+    private static final String TRANSACTION_TIMEOUT_MS = "900000";
 
     private final String bootstrapServers;
     private final Map<String, KafkaProducer<String, String>> producers = new HashMap<>();
+    private final Map<String, KafkaProducer<String, String>> transactional = new HashMap<>();
     private final Queue<ConsumerRecord<String, String>> fetched = new ArrayDeque<>();
     private final Map<TopicPartition, OffsetAndMetadata> delivered = new HashMap<>();
     private KafkaConsumer<String, String> consumer;
@@ -60,7 +64,12 @@ public final class Agent {
     private void serve(JsonNode request, ObjectNode answer) throws Exception {
         switch (request.get("do").asText()) {
             case "create": create(request); break;
-            case "produce": produce(request, answer.putArray("offsets")); break;
+            case "produce": produce(request, producer(request), answer.putArray("offsets")); break;
+            case "begin": transactional(request).beginTransaction(); break;
+            case "send": produce(request, transactional(request), answer.putArray("offsets")); break;
+            case "send_offsets": sendOffsets(request); break;
+            case "commit_transaction": transactional(request).commitTransaction(); break;
+            case "abort_transaction": transactional(request).abortTransaction(); break;
             case "subscribe": subscribe(request); break;
             case "assignment": awaitAssignment(request.get("partitions").asInt(), answer.putArray("partitions")); break;
             case "poll": poll(request.get("count").asInt(), answer.putArray("records")); break;
@@ -77,8 +86,7 @@ public final class Agent {
         }
     }
 
-    private void produce(JsonNode request, ArrayNode offsets) throws Exception {
-        KafkaProducer<String, String> producer = producers.computeIfAbsent(request.get("codec").asText(), this::producer);
+    private void produce(JsonNode request, KafkaProducer<String, String> producer, ArrayNode offsets) throws Exception {
         List<Future<RecordMetadata>> sent = new ArrayList<>();
         for (JsonNode record : request.get("records")) {
             ProducerRecord<String, String> message = new ProducerRecord<>(request.get("topic").asText(),
@@ -93,10 +101,35 @@ public final class Agent {
         for (Future<RecordMetadata> acknowledged : sent) offsets.add(acknowledged.get().offset());
     }
 
-    private KafkaProducer<String, String> producer(String codec) {
+    private KafkaProducer<String, String> producer(JsonNode request) {
+        String codec = request.get("codec").asText();
+        return producers.computeIfAbsent(codec, unused -> producer("compression.type", codec));
+    }
+
+    /** The producer of that transactional id, which fences whoever had the id before. */
+    private KafkaProducer<String, String> transactional(JsonNode request) {
+        String id = request.get("id").asText();
+        return transactional.computeIfAbsent(id, unused -> {
+            KafkaProducer<String, String> producer = producer("transactional.id", id, "transaction.timeout.ms", TRANSACTION_TIMEOUT_MS);
+            producer.initTransactions();
+            return producer;
+        });
+    }
+
+    private KafkaProducer<String, String> producer(String... settings) {
         Properties properties = properties();
-        properties.put("compression.type", codec);
+        for (int at = 0; at < settings.length; at += 2) properties.put(settings[at], settings[at + 1]);
         return new KafkaProducer<>(properties, new StringSerializer(), new StringSerializer());
+    }
+
+    /** Offsets of a group, as part of the transaction. */
+    private void sendOffsets(JsonNode request) {
+        Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+        for (JsonNode offset : request.get("offsets")) {
+            TopicPartition partition = new TopicPartition(request.get("topic").asText(), offset.get(0).asInt());
+            offsets.put(partition, new OffsetAndMetadata(offset.get(1).asLong()));
+        }
+        transactional(request).sendOffsetsToTransaction(offsets, new ConsumerGroupMetadata(request.get("group").asText()));
     }
 
     private void subscribe(JsonNode request) {
@@ -104,6 +137,7 @@ public final class Agent {
         properties.put("group.id", request.get("group").asText());
         properties.put("auto.offset.reset", "earliest");
         properties.put("enable.auto.commit", "false");
+        if (request.has("protocol")) properties.put("group.protocol", request.get("protocol").asText());
         consumer = new KafkaConsumer<>(properties, new StringDeserializer(), new StringDeserializer());
         consumer.subscribe(List.of(request.get("topic").asText()));
     }
