@@ -2,7 +2,7 @@
 //!
 //! The middle is pure. A [`transaction::Transaction`] is where one transactional id stands; each event, one file each
 //! (`init`, `add`, `end`), answers what is to stand in the log next, and takes effect when it does. At the edge,
-//! [`coordinator`] gives each id its lock and all of them a timer, [`state_topic`] is `__transaction_state`, and
+//! [`coordinator`] serves all ids, each behind its lock, and ends what is overdue; [`state_topic`] is `__transaction_state`, and
 //! [`markers`] ends a transaction in the partitions that it wrote to.
 
 mod add;
@@ -10,6 +10,7 @@ pub(crate) mod admission;
 mod checks;
 pub(crate) mod coordinator;
 pub(crate) mod end;
+mod ids;
 pub(crate) mod init;
 pub(crate) mod list;
 pub(crate) mod markers;
@@ -18,6 +19,7 @@ pub(crate) mod record;
 pub(crate) mod state_log;
 pub(crate) mod state_topic;
 pub(crate) mod transaction;
+mod upkeep;
 
 #[cfg(test)]
 mod simulation;
