@@ -15,6 +15,7 @@ mod offsets;
 mod order;
 mod produce;
 mod restart;
+mod transactional_offsets;
 mod transactional_producer;
 mod transactions;
 mod versions;
