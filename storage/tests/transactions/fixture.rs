@@ -1,6 +1,9 @@
 //! A log, and producers that write to it.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use ottla_protocol::{
@@ -12,6 +15,7 @@ use ottla_storage::{
     LogStart, MarkerError, ReadOutcome, RecoveryOutcome, SequenceError, TopicPartition, TransactionMarker,
     TransactionOutcome, VerificationGuard, VerificationRequest,
 };
+use proptest::sample::Index;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -32,11 +36,12 @@ pub(crate) struct Batch {
     pub(crate) base_sequence: i32,
     pub(crate) count: i32,
     pub(crate) transactional: bool,
+    pub(crate) timestamp: i64,
 }
 
 /// One of a producer's transaction.
 pub(crate) fn in_transaction(id: i64, epoch: i16, base_sequence: i32, count: i32) -> Batch {
-    Batch { id, epoch, base_sequence, count, transactional: true }
+    Batch { id, epoch, base_sequence, count, transactional: true, timestamp: 1000 }
 }
 
 /// One of an idempotent producer.
@@ -60,13 +65,17 @@ pub(crate) fn aborted(producer_id: i64, first_offset: i64) -> AbortedTransaction
 
 impl Batch {
     pub(crate) fn bytes(&self) -> Bytes {
-        let Batch { id, epoch, base_sequence, count, transactional } = *self;
+        let Batch { id, epoch, base_sequence, count, transactional, timestamp } = *self;
         let mut batch = BatchBuilder::new(Compression::None).with_producer(id, epoch, base_sequence);
         if transactional {
             batch = batch.transactional();
         }
-        (0..count).for_each(|i| batch.push(1000 + i64::from(i), None, Some(&id.to_be_bytes())).unwrap());
+        (0..count).for_each(|i| batch.push(timestamp + i64::from(i), None, Some(&id.to_be_bytes())).unwrap());
         batch.build().unwrap()
+    }
+
+    pub(crate) fn last_sequence(&self) -> i32 {
+        self.base_sequence + self.count - 1
     }
 
     fn request(&self) -> VerificationRequest {
@@ -146,8 +155,7 @@ impl Fixture {
     }
 
     pub(crate) fn has_any(&self, extension: &str) -> bool {
-        let mut files = self.dir.path().join("t-0").read_dir().unwrap();
-        files.any(|file| file.unwrap().path().extension().is_some_and(|found| found == extension))
+        !self.files(extension).is_empty()
     }
 
     pub(crate) fn restart(&mut self) -> RecoveryOutcome {
@@ -162,9 +170,57 @@ impl Fixture {
 
     /// Ends without closing, as after a kill, and starts again.
     pub(crate) fn kill(&mut self) -> RecoveryOutcome {
+        let recovery_point = self.stop();
+        self.open(LogStart::Unclean { recovery_point })
+    }
+
+    /// Ends without closing, and says from where on the next start has to look.
+    pub(crate) fn stop(&mut self) -> i64 {
         let recovery_point = self.log().recovery_point();
         self.log = None;
-        self.open(LogStart::Unclean { recovery_point })
+        recovery_point
+    }
+
+    /// The last segment's log and its base offset.
+    pub(crate) fn last_log(&self) -> (PathBuf, i64) {
+        self.files("log").pop().unwrap()
+    }
+
+    /// Cuts a log behind its first `count` batches.
+    pub(crate) fn keep_batches(&self, log: &Path, count: usize) {
+        let bytes = fs::read(log).unwrap();
+        let kept: usize = batch::batches(&bytes).take(count).map(|batch| batch.unwrap().size_bytes()).sum();
+        fs::OpenOptions::new().write(true).open(log).unwrap().set_len(kept as u64).unwrap();
+    }
+
+    /// Makes one of the `.txnindex` files unreadable, or removes it if the log has to be read from there on anyway.
+    pub(crate) fn damage_index(&self, which: Index, missing: bool) {
+        let indexes = self.files("txnindex");
+        if indexes.is_empty() {
+            return;
+        }
+        let (path, base_offset) = which.get(&indexes);
+        let has_snapshot_behind = self.files("snapshot").iter().any(|(_, offset)| offset > base_offset);
+        if missing && !has_snapshot_behind {
+            fs::remove_file(path).unwrap();
+        } else {
+            let bytes = fs::read(path).unwrap();
+            fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+        }
+    }
+
+    /// By offset.
+    fn files(&self, extension: &str) -> Vec<(PathBuf, i64)> {
+        let files = self.dir.path().join("t-0").read_dir().unwrap().map(|file| file.unwrap().path());
+        let files = files.filter(|path| path.extension().is_some_and(|found| found == extension));
+        let mut files: Vec<_> = files
+            .map(|path| {
+                let offset = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+                (path, offset)
+            })
+            .collect();
+        files.sort_by_key(|(_, offset)| *offset);
+        files
     }
 
     pub(crate) fn open(&mut self, start: LogStart) -> RecoveryOutcome {

@@ -5,6 +5,8 @@
 mod fixture;
 mod idempotence;
 mod markers;
+mod model;
+mod oracle;
 mod reading;
 mod restart;
 mod verification;
