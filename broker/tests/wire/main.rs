@@ -14,6 +14,7 @@ mod metadata;
 mod offsets;
 mod order;
 mod produce;
+mod read_committed;
 mod restart;
 mod transactional_offsets;
 mod transactional_producer;
