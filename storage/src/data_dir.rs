@@ -59,6 +59,7 @@ struct LeftBehind {
     clean: bool,
     recovery_points: HashMap<TopicPartition, i64>,
     log_start_offsets: HashMap<TopicPartition, i64>,
+    cleaned: HashMap<TopicPartition, i64>,
 }
 
 /// Why a data directory cannot be used.
@@ -183,13 +184,23 @@ impl DataDir {
             recovery_point => LogStart::Unclean { recovery_point: recovery_point.copied().unwrap_or(0) },
         };
         let log_start_offset = self.left.log_start_offsets.get(&topic_partition).copied().unwrap_or(0);
-        Log::open(path, topic_partition, config, start, log_start_offset, now_ms)
+        let cleaned_to = self.left.cleaned.get(&topic_partition).copied();
+        let (log, outcome) = Log::open(path, topic_partition, config, start, log_start_offset, now_ms)?;
+        log.believe_cleaned_to(cleaned_to);
+        Ok((log, outcome))
     }
 
     /// Records how far each log has been flushed, and where it begins and ends. To be called when the logs were flushed:
     /// the checkpoints survive the power, too.
     pub fn write_checkpoints(&self, logs: &[Arc<Log>]) -> Result<(), DataDirError> {
         self.store_checkpoints(logs, Durability::Power)
+    }
+
+    /// Records up to where each log was compacted. If it is lost, they are compacted once more.
+    pub fn write_cleaner_checkpoint(&self, logs: &[Arc<Log>]) -> Result<(), DataDirError> {
+        let path = self.path.join(offset_checkpoint::CLEANED);
+        let offsets = logs.iter().filter_map(|log| Some((log.topic_partition(), log.cleaned_to()?)));
+        offset_checkpoint::store(&path, offsets, self.durability).map_err(|source| io_error(&path, source))
     }
 
     fn store_checkpoints(&self, logs: &[Arc<Log>], durability: Durability) -> Result<(), DataDirError> {
@@ -277,7 +288,9 @@ impl LeftBehind {
         let clean = disk::remove_file_if_present(&path.join(CLEAN_SHUTDOWN))?;
         let recovery_points = offset_checkpoint::load(&path.join(offset_checkpoint::RECOVERY_POINTS))?;
         let log_start_offsets = offset_checkpoint::load(&path.join(offset_checkpoint::LOG_START_OFFSETS))?;
-        Ok(LeftBehind { clean, recovery_points, log_start_offsets })
+        // Without it, compaction begins from the start.
+        let cleaned = offset_checkpoint::load(&path.join(offset_checkpoint::CLEANED)).unwrap_or_default();
+        Ok(LeftBehind { clean, recovery_points, log_start_offsets, cleaned })
     }
 }
 

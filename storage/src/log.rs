@@ -1,6 +1,7 @@
 //! One partition's log.
 
 mod append;
+mod compact;
 mod flush;
 mod lifecycle;
 mod lookup;
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub use append::{AppendContext, AppendError, AppendOrigin, AppendOutcome, FlushDue};
+pub use compact::{CompactionError, CompactionOutcome, CompactionRequest, Dirtiness};
 pub use flush::FlushError;
 pub use lifecycle::{CloseOutcome, DeleteError, LogStart, OpenError};
 pub use marker::{MarkerError, TransactionMarker, TransactionOutcome};
@@ -69,6 +71,8 @@ pub struct Log {
     flushing: Mutex<()>,
     /// Records below are on the disk.
     synced_offset: Watermark,
+    /// Where the last compaction ended.
+    cleaned_to: Mutex<Option<i64>>,
     opened_ms: i64,
 }
 

@@ -7,6 +7,8 @@ use crate::{atomic_file, config::Durability, log::TopicPartition, text_lines};
 pub(super) const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub(super) const LOG_START_OFFSETS: &str = "log-start-offset-checkpoint";
 pub(super) const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// Up to where compacted logs were compacted.
+pub(super) const CLEANED: &str = "cleaner-offset-checkpoint";
 
 pub(super) fn load(path: &Path) -> io::Result<HashMap<TopicPartition, i64>> {
     let Some(text) = atomic_file::read_if_present(path)? else { return Ok(HashMap::new()) };

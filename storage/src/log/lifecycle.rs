@@ -163,6 +163,7 @@ impl Log {
             first_undecided: FirstUndecided::none(),
             writer: Mutex::new(Writer::Dormant { end_offset: log_start_offset }),
             flushing: Mutex::default(),
+            cleaned_to: Mutex::default(),
             synced_offset: Watermark::new(log_start_offset as u64),
             opened_ms,
         }
