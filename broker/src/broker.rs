@@ -61,6 +61,7 @@ impl Broker {
         let mut tasks = JoinSet::new();
         tasks.spawn(housekeeping::run(state.clone()));
         tasks.spawn(state.topics.flush_schedule().run());
+        tasks.spawn(state.topics.cleaner().run(Arc::clone(&state.topics), state.config.settings.clone()));
         let mut advertised = Vec::new();
         for listener in listeners {
             for socket in listener.sockets {
@@ -102,6 +103,7 @@ impl Broker {
         if std::mem::replace(&mut self.is_closed, true) {
             return;
         }
+        self.state.topics.cleaner().stop();
         if let Err(error) = self.state.topics.close() {
             tracing::warn!("the next start has to recover: {error}");
         }

@@ -11,6 +11,7 @@ use ottla_storage::{
 };
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::cleaner::Cleaner;
 use crate::fetch_wait::{SeenBy, Waiters};
 use crate::flush_schedule::FlushSchedule;
 
@@ -25,6 +26,7 @@ pub(crate) struct Partition {
     /// The one leader keeps its epoch for as long as the topic lives.
     pub(crate) leader_epoch: i32,
     flush_schedule: Arc<FlushSchedule>,
+    cleaner: Arc<Cleaner>,
     /// Held by the one acknowledgement that waits for the disk; it often takes the others along.
     syncing: AsyncMutex<()>,
 }
@@ -35,6 +37,7 @@ impl Partition {
         leader_epoch: i32,
         log: Log,
         flush_schedule: Arc<FlushSchedule>,
+        cleaner: Arc<Cleaner>,
     ) -> Partition {
         Partition {
             index,
@@ -42,6 +45,7 @@ impl Partition {
             waiters: Waiters::default(),
             leader_epoch,
             flush_schedule,
+            cleaner,
             syncing: AsyncMutex::default(),
         }
     }
@@ -71,6 +75,7 @@ impl Partition {
         if !outcome.duplicate {
             self.waiters.appended(records.len(), seen_by(&outcome));
         }
+        self.see_to_cleaning(&outcome);
         Ok(outcome)
     }
 
@@ -107,7 +112,15 @@ impl Partition {
         self.see_to_disk(outcome.flush, origin)?;
         self.waiters.appended(MARKER_BYTES, SeenBy::ReadUncommitted);
         self.waiters.decided();
+        self.see_to_cleaning(&outcome);
         Ok(outcome)
+    }
+
+    /// What is not appended to any more can be compacted.
+    fn see_to_cleaning(&self, outcome: &AppendOutcome) {
+        if outcome.rolled && self.log.config().compacted {
+            self.cleaner.wake();
+        }
     }
 
     fn see_to_disk(&self, due: FlushDue, origin: AppendOrigin) -> Result<(), AppendError> {

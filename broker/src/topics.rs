@@ -10,6 +10,7 @@ use ottla_storage::{CloseError, DataDir, OpenError, kafka_uuid};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use uuid::Uuid;
 
+use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::config::{BrokerSettings, TOPIC_SETTINGS, TopicSettings};
 use crate::fetch_sessions::{PartitionKey, TopicKey};
@@ -197,6 +198,12 @@ impl Topics {
         self.store.remove_topic(topic.id)?;
         self.catalog.write().remove(&topic);
         topic.partitions.iter().for_each(|partition| partition.delete());
+        // A topic of the same name must not be taken for compacted.
+        if topic.partitions.iter().any(|partition| partition.log.cleaned_to().is_some())
+            && let Err(error) = self.store.write_cleaner_checkpoint(&self.partitions())
+        {
+            tracing::warn!("{error}; it still says how far {} was compacted", &**topic.name);
+        }
         tracing::info!(topic = &**topic.name, "deleted");
         Ok(())
     }
@@ -228,6 +235,7 @@ impl Topics {
             partition.log.set_config(settings.log_config());
         }
         self.catalog.write().put(Arc::new(Topic { overrides, settings, ..topic.copy() }));
+        self.store.cleaner.wake();
         Ok(())
     }
 
@@ -255,6 +263,20 @@ impl Topics {
     /// Which logs wait for `flush.ms`.
     pub(crate) fn flush_schedule(&self) -> Arc<FlushSchedule> {
         Arc::clone(&self.store.flush_schedule)
+    }
+
+    /// Which logs are to be compacted.
+    pub(crate) fn cleaner(&self) -> Arc<Cleaner> {
+        Arc::clone(&self.store.cleaner)
+    }
+
+    /// Notes up to where logs were compacted.
+    pub(crate) fn write_cleaner_checkpoint(&self) {
+        // A directory that is closed belongs to the next broker.
+        let Ok(_changing) = self.change() else { return };
+        if let Err(error) = self.store.write_cleaner_checkpoint(&self.partitions()) {
+            tracing::warn!("{error}; after the next start some logs are compacted once more");
+        }
     }
 
     /// Forgets the sequence numbers of producers that have written nothing for so long.

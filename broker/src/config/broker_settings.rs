@@ -69,6 +69,14 @@ settings! {
         "How long a deleted segment's files stay.";
     log_cleanup_policy: CleanupPolicy = CleanupPolicy { delete: true, compact: false }, "log.cleanup.policy", any(),
         "What becomes of old segments: delete, compact, or both.";
+    log_cleaner_enable: bool = true, "log.cleaner.enable", any(),
+        "Whether compacted topics, __consumer_offsets among them, are compacted. Without it they grow for ever.";
+    log_cleaner_backoff_ms: i64 = 15_000, "log.cleaner.backoff.ms", only(|ms| *ms >= 0, "at least 0"),
+        "How long the log cleaner rests before it looks for logs to compact again.";
+    log_cleaner_dedupe_buffer_size: i64 = 134_217_728, "log.cleaner.dedupe.buffer.size", only(|bytes| *bytes >= 0, "at least 0"),
+        "How much memory the offsets of keys may take during a compaction. It is taken as keys come; with less than all of them need, a log is compacted in several rounds.";
+    log_cleaner_io_max_bytes_per_second: f64 = f64::MAX, "log.cleaner.io.max.bytes.per.second", only(|rate| *rate > 0.0, "more than 0"),
+        "How many bytes the log cleaner reads and writes in a second at most, on average.";
     log_cleaner_delete_retention_ms: i64 = 86_400_000, "log.cleaner.delete.retention.ms", only(|ms| *ms >= 0, "at least 0"),
         "How long a compacted topic keeps its tombstones.";
     log_cleaner_min_compaction_lag_ms: i64 = 0, "log.cleaner.min.compaction.lag.ms", only(|ms| *ms >= 0, "at least 0"),

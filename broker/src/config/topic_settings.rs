@@ -1,7 +1,7 @@
 //! The properties of a topic. Names and types are Kafka's; the defaults are the broker's own settings.
 
 use ottla_protocol::batch::TimestampType;
-use ottla_storage::LogConfig;
+use ottla_storage::{CompactionPolicy, LogConfig};
 
 use crate::config::broker_settings::BrokerSettings;
 use crate::config::table::{any, only, settings};
@@ -135,6 +135,15 @@ impl TopicSettings {
             compacted: self.cleanup_policy.compact,
             flush_messages: self.flush_messages,
             flush_ms: self.flush_ms,
+        }
+    }
+
+    pub(crate) fn compaction_policy(&self) -> CompactionPolicy {
+        CompactionPolicy {
+            min_cleanable_dirty_ratio: self.min_cleanable_dirty_ratio,
+            min_compaction_lag_ms: self.min_compaction_lag_ms,
+            max_compaction_lag_ms: self.max_compaction_lag_ms,
+            delete_retention_ms: self.delete_retention_ms,
         }
     }
 }

@@ -11,6 +11,7 @@ use ottla_storage::{CloseError, DataDir, DataDirError, Log, LogConfig, OpenError
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::flush_schedule::FlushSchedule;
 use crate::partition::Partition;
@@ -21,6 +22,7 @@ pub(super) struct TopicStore {
     pub(super) data_dir: DataDir,
     pub(super) clock: Clock,
     pub(super) flush_schedule: Arc<FlushSchedule>,
+    pub(super) cleaner: Arc<Cleaner>,
     /// Ids that are ours to give.
     producer_ids: Mutex<Range<i64>>,
 }
@@ -36,11 +38,13 @@ pub(super) struct NewPartitions<'a> {
 impl TopicStore {
     pub(super) fn new(data_dir: DataDir, clock: Clock) -> TopicStore {
         let flush_schedule = Arc::new(FlushSchedule::new(clock.clone()));
-        TopicStore { data_dir, clock, flush_schedule, producer_ids: Mutex::new(0..0) }
+        let cleaner = Arc::new(Cleaner::new(clock.clone()));
+        TopicStore { data_dir, clock, flush_schedule, cleaner, producer_ids: Mutex::new(0..0) }
     }
 
     fn partition(&self, index: i32, leader_epoch: i32, log: Log) -> Partition {
-        Partition::new(index, leader_epoch, log, Arc::clone(&self.flush_schedule))
+        let (flush_schedule, cleaner) = (Arc::clone(&self.flush_schedule), Arc::clone(&self.cleaner));
+        Partition::new(index, leader_epoch, log, flush_schedule, cleaner)
     }
 
     /// Makes a topic: its logs first, so that metadata never names a partition that has none.
@@ -147,6 +151,10 @@ impl TopicStore {
 
     pub(super) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), DataDirError> {
         self.data_dir.write_checkpoints(&logs(partitions))
+    }
+
+    pub(super) fn write_cleaner_checkpoint(&self, partitions: &[Arc<Partition>]) -> Result<(), DataDirError> {
+        self.data_dir.write_cleaner_checkpoint(&logs(partitions))
     }
 
     fn commit(&self, records: &[MetadataRecord]) -> Result<(), DataDirError> {

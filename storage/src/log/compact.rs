@@ -13,7 +13,7 @@ use ottla_protocol::batch::BatchError;
 use passes::Passes;
 use thiserror::Error;
 
-use super::{Log, LogStopped, ReplaceError, State, WakeError};
+use super::{FlushError, Log, LogStopped, ReplaceError, State, WakeError};
 use crate::{
     compaction::{BatchCleaner, CompactionPolicy, LogFacts, Plan, Rules, SegmentFacts, groups},
     segment::{Segment, SegmentError},
@@ -94,6 +94,8 @@ impl Log {
 
     /// Compacts the sealed segments, whether it is worth it or not. One at a time.
     pub fn compact(&self, request: &CompactionRequest<'_>) -> Result<CompactionOutcome, CompactionError> {
+        // The power must not take a record for whose sake an older one is gone.
+        self.flush()?;
         let last_traces = self.with_writer(|writer| writer.producers.last_traces())?;
         let Work { segments, facts, plan } = self.work(&request.policy, request.now_ms)?;
         let mut passes = Passes::new(self, &segments, request);
@@ -187,6 +189,12 @@ impl From<SegmentError> for CompactionError {
                 CompactionError::Damaged { path, position, cause }
             }
         }
+    }
+}
+
+impl From<FlushError> for CompactionError {
+    fn from(FlushError { dir: path, source }: FlushError) -> CompactionError {
+        CompactionError::Io { path, source }
     }
 }
 
