@@ -60,6 +60,7 @@ impl Broker {
         let state = Arc::new(BrokerState::new(config, topics)?);
         let mut tasks = JoinSet::new();
         tasks.spawn(housekeeping::run(state.clone()));
+        tasks.spawn(housekeeping::run_retention(state.clone()));
         tasks.spawn(state.topics.flush_schedule().run());
         tasks.spawn(state.topics.cleaner().run(Arc::clone(&state.topics), state.config.settings.clone()));
         let mut advertised = Vec::new();

@@ -6,8 +6,8 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::batch::BatchError;
 use ottla_storage::{
     AppendContext, AppendError, AppendOrigin, AppendOutcome, FlushDue, FlushError, Isolation, Log,
-    LogStopped, MarkerError, ReadError, ReadOutcome, RecordRefused, SequenceError, TransactionMarker,
-    VerificationGuard,
+    LogStopped, MarkerError, ReadError, ReadOutcome, RecordRefused, RetentionError, SequenceError,
+    StartOffsetError, TransactionMarker, VerificationGuard,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
@@ -162,6 +162,23 @@ impl Partition {
         self.log.end_offset_for(isolation).map_err(|error| read_error_code(&error))
     }
 
+    /// Hides the records below `offset`, and wakes the fetches that waited for them.
+    pub(crate) fn advance_start_offset(&self, offset: i64) -> Result<(), StartOffsetError> {
+        if self.log.advance_start_offset(offset)? {
+            self.waiters.wake_all();
+        }
+        Ok(())
+    }
+
+    /// Drops the segments whose retention is over.
+    pub(crate) fn delete_old_segments(&self, now_ms: i64) -> Result<usize, RetentionError> {
+        let count = self.log.delete_old_segments(now_ms)?;
+        if count > 0 {
+            self.waiters.wake_all();
+        }
+        Ok(count)
+    }
+
     /// Ends the log, and tells the fetches that wait for it.
     pub(crate) fn delete(&self) {
         if let Err(error) = self.log.delete() {
@@ -246,6 +263,15 @@ pub(crate) fn read_error_code(error: &ReadError) -> ErrorCode {
             tracing::error!("{error}");
             ErrorCode::KafkaStorageError
         }
+    }
+}
+
+/// What Kafka answers when a log's start cannot be moved.
+pub(crate) fn start_offset_error_code(error: &StartOffsetError) -> ErrorCode {
+    match error {
+        StartOffsetError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        StartOffsetError::Io { .. } => ErrorCode::KafkaStorageError,
+        StartOffsetError::Stopped(stopped) => stopped_code(*stopped),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ottla_protocol::messages::TopicName;
 use ottla_protocol::{ErrorCode, StrBytes};
-use ottla_storage::{CloseError, DataDir, OpenError, kafka_uuid};
+use ottla_storage::{CloseError, DataDir, OpenError, RetentionError, kafka_uuid};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use uuid::Uuid;
 
@@ -258,6 +258,33 @@ impl Topics {
             // What a closed log knows was written when it was closed.
             Err(_) => Ok(()),
         }
+    }
+
+    /// Drops the segments whose retention is over, and wakes the fetches that waited below the new log starts.
+    pub(crate) fn delete_old_segments(&self) {
+        let now_ms = self.store.clock.now_ms();
+        let mut have_moved = false;
+        for partition in self.partitions() {
+            match partition.delete_old_segments(now_ms) {
+                Ok(0) => {}
+                Ok(count) => {
+                    have_moved = true;
+                    let start_offset = partition.start_offset();
+                    tracing::info!(log = %partition.log.topic_partition(), start_offset, "{count} segments deleted");
+                }
+                Err(RetentionError::Stopped(_)) => {}
+                Err(error) => tracing::warn!(log = %partition.log.topic_partition(), "{error}"),
+            }
+        }
+        if have_moved && let Err(error) = self.keep_log_starts() {
+            tracing::warn!("{error}; after a kill, a log may begin a little earlier again");
+        }
+    }
+
+    /// When this returns, logs begin where they do now whatever happens to the process.
+    pub(crate) fn keep_log_starts(&self) -> Result<(), TopicWriteError> {
+        let _changing = self.change()?;
+        Ok(self.store.write_log_start_offsets(&self.partitions())?)
     }
 
     /// Which logs wait for `flush.ms`.

@@ -10,7 +10,6 @@ mod metadata;
 mod offset_checkpoint;
 
 use std::{
-    collections::HashMap,
     fs::File,
     io,
     ops::Range,
@@ -24,6 +23,7 @@ pub use kraft_log::{KRaftLogError, RecordError};
 use leftovers::TopicIds;
 use meta_properties::MetaProperties;
 pub use metadata::{Metadata, MetadataError, Topic};
+use offset_checkpoint::OffsetCheckpoint;
 use ottla_protocol::records::metadata::{MetadataRecord, PartitionRecord, ProducerIdsRecord};
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -50,16 +50,16 @@ pub struct DataDir {
     meta: MetaProperties,
     durability: Durability,
     metadata: Mutex<Arc<Metadata>>,
-    /// As of the last start.
+    /// As of the last start, but for the checkpoints, which are as they are.
     left: LeftBehind,
 }
 
 /// How the last broker left the directory.
 struct LeftBehind {
     clean: bool,
-    recovery_points: HashMap<TopicPartition, i64>,
-    log_start_offsets: HashMap<TopicPartition, i64>,
-    cleaned: HashMap<TopicPartition, i64>,
+    recovery_points: OffsetCheckpoint,
+    log_start_offsets: OffsetCheckpoint,
+    cleaned: OffsetCheckpoint,
 }
 
 /// Why a data directory cannot be used.
@@ -162,7 +162,8 @@ impl DataDir {
         config: LogConfig,
         now_ms: i64,
     ) -> Result<Log, OpenError> {
-        Log::create(self.log_path(&topic_partition), topic_partition, topic_id, config, now_ms)
+        let path = self.log_path(&topic_partition);
+        self.create_in(path, topic_partition, topic_id, config, now_ms)
     }
 
     /// Opens the log of a partition that the metadata names. One whose directory is missing, because the broker was
@@ -176,15 +177,15 @@ impl DataDir {
     ) -> Result<(Log, RecoveryOutcome), OpenError> {
         let path = self.log_path(&topic_partition);
         if !path.exists() {
-            let log = Log::create(path, topic_partition, topic_id, config, now_ms)?;
+            let log = self.create_in(path, topic_partition, topic_id, config, now_ms)?;
             return Ok((log, RecoveryOutcome::untouched(0)));
         }
         let start = match self.left.recovery_points.get(&topic_partition) {
-            Some(&end_offset) if self.left.clean => LogStart::Clean { end_offset },
-            recovery_point => LogStart::Unclean { recovery_point: recovery_point.copied().unwrap_or(0) },
+            Some(end_offset) if self.left.clean => LogStart::Clean { end_offset },
+            recovery_point => LogStart::Unclean { recovery_point: recovery_point.unwrap_or(0) },
         };
-        let log_start_offset = self.left.log_start_offsets.get(&topic_partition).copied().unwrap_or(0);
-        let cleaned_to = self.left.cleaned.get(&topic_partition).copied();
+        let log_start_offset = self.left.log_start_offsets.get(&topic_partition).unwrap_or(0);
+        let cleaned_to = self.left.cleaned.get(&topic_partition);
         let (log, outcome) = Log::open(path, topic_partition, config, start, log_start_offset, now_ms)?;
         log.believe_cleaned_to(cleaned_to);
         Ok((log, outcome))
@@ -198,20 +199,52 @@ impl DataDir {
 
     /// Records up to where each log was compacted. If it is lost, they are compacted once more.
     pub fn write_cleaner_checkpoint(&self, logs: &[Arc<Log>]) -> Result<(), DataDirError> {
-        let path = self.path.join(offset_checkpoint::CLEANED);
+        let checkpoint = &self.left.cleaned;
         let offsets = logs.iter().filter_map(|log| Some((log.topic_partition(), log.cleaned_to()?)));
-        offset_checkpoint::store(&path, offsets, self.durability).map_err(|source| io_error(&path, source))
+        checkpoint.store(offsets, self.durability).map_err(|source| io_error(checkpoint.path(), source))
     }
 
     fn store_checkpoints(&self, logs: &[Arc<Log>], durability: Durability) -> Result<(), DataDirError> {
-        let store = |name, offset: fn(&Log) -> i64| {
-            let path = self.path.join(name);
-            let offsets = logs.iter().map(|log| (log.topic_partition(), offset(log)));
-            offset_checkpoint::store(&path, offsets, durability).map_err(|source| io_error(&path, source))
-        };
-        store(offset_checkpoint::RECOVERY_POINTS, Log::recovery_point)?;
-        store(offset_checkpoint::LOG_START_OFFSETS, Log::start_offset)?;
-        store(offset_checkpoint::HIGH_WATERMARKS, Log::end_offset)
+        let recovery_points = &self.left.recovery_points;
+        recovery_points
+            .store(logs.iter().map(|log| (log.topic_partition(), log.recovery_point())), durability)
+            .map_err(|source| io_error(recovery_points.path(), source))?;
+        self.store_log_start_offsets(logs, durability)?;
+        let path = self.path.join(offset_checkpoint::HIGH_WATERMARKS);
+        let offsets = logs.iter().map(|log| (log.topic_partition(), log.end_offset()));
+        offset_checkpoint::store(&path, offsets, durability).map_err(|source| io_error(&path, source))
+    }
+
+    /// Records where each log begins, as the next start then has it whatever happens to the process. `logs` must be all
+    /// that are open.
+    pub fn write_log_start_offsets(&self, logs: &[Arc<Log>]) -> Result<(), DataDirError> {
+        self.store_log_start_offsets(logs, self.durability(&self.metadata()))
+    }
+
+    /// As Kafka does, without logs that begin where they always did.
+    fn store_log_start_offsets(&self, logs: &[Arc<Log>], durability: Durability) -> Result<(), DataDirError> {
+        let checkpoint = &self.left.log_start_offsets;
+        let offsets = logs.iter().map(|log| (log.topic_partition(), log.start_offset()));
+        checkpoint
+            .store(offsets.filter(|(_, offset)| *offset > 0), durability)
+            .map_err(|source| io_error(checkpoint.path(), source))
+    }
+
+    fn create_in(
+        &self,
+        path: PathBuf,
+        topic_partition: TopicPartition,
+        topic_id: Uuid,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<Log, OpenError> {
+        let durability = self.durability(&self.metadata());
+        for checkpoint in [&self.left.recovery_points, &self.left.log_start_offsets, &self.left.cleaned] {
+            checkpoint
+                .forget(&topic_partition, durability)
+                .map_err(|source| OpenError::from_io(checkpoint.path(), source))?;
+        }
+        Log::create(path, topic_partition, topic_id, config, now_ms)
     }
 
     /// Closes all logs, and says in the directory that the next start need not check them. `logs` must be all that
@@ -286,10 +319,10 @@ impl LeftBehind {
     /// The clean-shutdown mark holds for one start only.
     fn of(path: &Path) -> io::Result<LeftBehind> {
         let clean = disk::remove_file_if_present(&path.join(CLEAN_SHUTDOWN))?;
-        let recovery_points = offset_checkpoint::load(&path.join(offset_checkpoint::RECOVERY_POINTS))?;
-        let log_start_offsets = offset_checkpoint::load(&path.join(offset_checkpoint::LOG_START_OFFSETS))?;
+        let recovery_points = OffsetCheckpoint::load(path.join(offset_checkpoint::RECOVERY_POINTS))?;
+        let log_start_offsets = OffsetCheckpoint::load(path.join(offset_checkpoint::LOG_START_OFFSETS))?;
         // Without it, compaction begins from the start.
-        let cleaned = offset_checkpoint::load(&path.join(offset_checkpoint::CLEANED)).unwrap_or_default();
+        let cleaned = OffsetCheckpoint::load_or_empty(path.join(offset_checkpoint::CLEANED));
         Ok(LeftBehind { clean, recovery_points, log_start_offsets, cleaned })
     }
 }

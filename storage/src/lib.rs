@@ -39,7 +39,7 @@ pub use log::{
     ActiveProducer, AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, CompactionError,
     CompactionOutcome, CompactionRequest, DeleteError, Dirtiness, FlushDue, FlushError, Isolation, Log,
     LogStart, LogStopped, MarkerError, OpenError, ReadError, ReadOutcome, RecordRefused, ReplaceError,
-    StartOffsetError, TopicPartition, TransactionMarker, TransactionOutcome,
+    RetentionError, StartOffsetError, TopicPartition, TransactionMarker, TransactionOutcome,
 };
 pub use partition_files::{CleanedFiles, Deletion, FileKind};
 pub use producer_state::{SequenceError, VerificationGuard, VerificationRequest};

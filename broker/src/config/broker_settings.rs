@@ -51,6 +51,10 @@ settings! {
         "The age in hours at which a segment is closed, where log.roll.ms is not set.";
     log_roll_ms: Option<i64> = None, "log.roll.ms", any(),
         "The age in milliseconds at which a segment is closed.";
+    log_roll_jitter_hours: i32 = 0, "log.roll.jitter.hours", NOT_NEGATIVE,
+        "Up to this many hours earlier a segment is closed by age, where log.roll.jitter.ms is not set.";
+    log_roll_jitter_ms: Option<i64> = None, "log.roll.jitter.ms", any(),
+        "Up to this many milliseconds earlier a segment is closed by age.";
     log_index_size_max_bytes: i32 = 10_485_760, "log.index.size.max.bytes", only(|bytes| *bytes >= 4, "at least 4"),
         "The largest size of a segment's offset index.";
     log_index_interval_bytes: i32 = 4_096, "log.index.interval.bytes", NOT_NEGATIVE,
@@ -65,8 +69,10 @@ settings! {
         "How large a partition may grow before its oldest segments are deleted; -1 is without limit.";
     log_retention_check_interval_ms: i64 = 300_000, "log.retention.check.interval.ms", only(|ms| *ms >= 1, "at least 1"),
         "How often logs are checked for segments whose retention is over.";
+    log_initial_task_delay_ms: i64 = 30_000, "log.initial.task.delay.ms", only(|ms| *ms >= 0, "at least 0"),
+        "How long after the start logs are first checked for segments whose retention is over.";
     log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", only(|ms| *ms >= 0, "at least 0"),
-        "How long a deleted segment's files stay.";
+        "How long a deleted segment's files stay; without effect, they go as soon as nobody reads them.";
     log_cleanup_policy: CleanupPolicy = CleanupPolicy { delete: true, compact: false }, "log.cleanup.policy", any(),
         "What becomes of old segments: delete, compact, or both.";
     log_cleaner_enable: bool = true, "log.cleaner.enable", any(),

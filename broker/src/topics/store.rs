@@ -157,6 +157,10 @@ impl TopicStore {
         self.data_dir.write_cleaner_checkpoint(&logs(partitions))
     }
 
+    pub(super) fn write_log_start_offsets(&self, partitions: &[Arc<Partition>]) -> Result<(), DataDirError> {
+        self.data_dir.write_log_start_offsets(&logs(partitions))
+    }
+
     fn commit(&self, records: &[MetadataRecord]) -> Result<(), DataDirError> {
         self.data_dir.commit(records, self.clock.now_ms()).map(drop)
     }

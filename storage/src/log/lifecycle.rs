@@ -251,7 +251,7 @@ fn sync_new(files: &PartitionFiles) -> io::Result<()> {
 }
 
 impl OpenError {
-    fn from_io(dir: &std::path::Path, source: io::Error) -> OpenError {
+    pub(crate) fn from_io(dir: &std::path::Path, source: io::Error) -> OpenError {
         let dir = dir.to_owned();
         if is_disk_full(&source) { OpenError::DiskFull { dir } } else { OpenError::Io { dir, source } }
     }
