@@ -259,7 +259,9 @@ fn newest_snapshot(
     known: Known,
     damaged_from: Option<i64>,
 ) -> io::Result<(ProducerStates, i64)> {
-    let newest = damaged_from.map_or(known.recovery_point, |base| base.min(known.recovery_point));
+    let believed = damaged_from.map_or(known.recovery_point, |base| base.min(known.recovery_point));
+    // Where the log begins a snapshot is all that is left of the batches before.
+    let newest = listing.bases.first().map_or(believed, |&first_base| first_base.max(believed));
     for &offset in listing.snapshots.range(..=newest).rev() {
         match producer_snapshot::load(&files.path(offset, FileKind::ProducerSnapshot)) {
             Ok(producers) => return Ok((producers, offset)),

@@ -80,6 +80,8 @@ pub(crate) enum Search {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct TransactionIndex {
     written: usize,
+    /// Of the entries in the file; a read behind it need not look there.
+    last_written_offset: i64,
     unwritten: Vec<AbortedEntry>,
     /// The file has more than what was written.
     has_stale_entries: bool,
@@ -91,7 +93,7 @@ impl TransactionIndex {
     pub(crate) fn load(path: &Path, below_offset: i64) -> io::Result<TransactionIndex> {
         let file = IndexOnDisk::<AbortedEntry>::open(path)?;
         let written = file.partition_point(|entry| entry.last_offset < below_offset)?;
-        Ok(TransactionIndex { written, unwritten: Vec::new(), has_stale_entries: written < file.count() })
+        TransactionIndex::of_file(&file, written)
     }
 
     /// Of which nothing is believed that a file may hold.
@@ -101,8 +103,18 @@ impl TransactionIndex {
 
     /// Of a segment that is not appended to: everything in the file is believed.
     pub(crate) fn sealed(path: &Path) -> io::Result<TransactionIndex> {
-        let written = IndexOnDisk::<AbortedEntry>::open(path)?.count();
-        Ok(TransactionIndex { written, ..TransactionIndex::default() })
+        let file = IndexOnDisk::<AbortedEntry>::open(path)?;
+        TransactionIndex::of_file(&file, file.count())
+    }
+
+    fn of_file(file: &IndexOnDisk<AbortedEntry>, written: usize) -> io::Result<TransactionIndex> {
+        let last = written.checked_sub(1).map(|slot| file.get(slot)).transpose()?;
+        Ok(TransactionIndex {
+            written,
+            last_written_offset: last.map_or(-1, |last| last.last_offset),
+            unwritten: Vec::new(),
+            has_stale_entries: written < file.count(),
+        })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -131,11 +143,12 @@ impl TransactionIndex {
         let written_bytes = (self.written * AbortedEntry::SIZE_BYTES) as u64;
         file.cut(written_bytes)?;
         self.has_stale_entries = false;
-        if !self.unwritten.is_empty() {
+        if let Some(&last) = self.unwritten.last() {
             let mut bytes = Vec::with_capacity(self.unwritten.len() * AbortedEntry::SIZE_BYTES);
             self.unwritten.iter().for_each(|entry| entry.encode(&mut bytes));
             file.write_at(written_bytes, &bytes)?;
             self.written += self.unwritten.len();
+            self.last_written_offset = last.last_offset;
             self.unwritten.clear();
         }
         Ok(Some(file))
@@ -164,7 +177,7 @@ impl TransactionIndex {
             }
             entry.last_stable_offset >= upper_bound
         };
-        if self.written > 0 {
+        if self.written > 0 && self.last_written_offset >= from_offset {
             let file = IndexOnDisk::<AbortedEntry>::open(path)?;
             let first = file.partition_point(|entry| entry.last_offset < from_offset)?;
             for slot in first..self.written {
@@ -173,7 +186,8 @@ impl TransactionIndex {
                 }
             }
         }
-        let complete = self.unwritten.iter().any(|&entry| take(entry));
+        let first = self.unwritten.partition_point(|entry| entry.last_offset < from_offset);
+        let complete = self.unwritten[first..].iter().any(|&entry| take(entry));
         Ok(if complete { Search::Complete } else { Search::GoOn })
     }
 }

@@ -53,3 +53,38 @@ fn each_of_the_last_five_batches_is_recognised_after_a_restart_and_after_a_kill(
         fixture.append(plain(1, 0, 14, 1)).unwrap();
     }
 }
+
+#[test]
+fn a_producer_is_known_after_its_segments_are_gone_and_after_a_restart() {
+    let restarts: [fn(&mut Fixture); 2] = [|fixture| drop(fixture.restart()), |fixture| drop(fixture.kill())];
+    for restart in restarts {
+        let mut fixture = Fixture::with_small_segments();
+        let sent: Vec<_> = (0..3).map(|i| plain(1, 0, 2 * i, 2)).collect();
+        let others = (0..9).map(|i| plain(2, 0, i, 1));
+        for batch in sent.iter().copied().chain(others) {
+            fixture.append(batch).unwrap();
+        }
+        fixture.log().advance_start_offset(10).unwrap();
+        assert!(fixture.log().drop_segments_below_start().unwrap() > 0);
+        restart(&mut fixture);
+        let again = fixture.append(sent[2]).unwrap();
+        assert!(again.duplicate);
+        assert_eq!(again.base_offset, 4);
+        let gap = sequence_error(fixture.append(plain(1, 0, 8, 1)));
+        assert_eq!(gap, SequenceError::OutOfOrderSequence { producer_id: 1, received: 8, expected: 6 });
+        fixture.append(plain(1, 0, 6, 1)).unwrap();
+    }
+}
+
+/// `producer.id.expiration.ms`: who was silent for so long may begin anywhere, unless a transaction waits for it.
+#[test]
+fn silent_producers_are_forgotten_but_not_in_a_transaction() {
+    let fixture = Fixture::new();
+    fixture.append(plain(1, 0, 0, 1)).unwrap();
+    fixture.append(in_transaction(2, 0, 0, 1)).unwrap();
+    fixture.log().expire_producers(2000, 1000);
+    let known: Vec<_> = fixture.log().producers().unwrap();
+    assert_eq!(known.iter().map(|producer| producer.producer_id).collect::<Vec<_>>(), [2]);
+    fixture.append(plain(1, 0, 7, 1)).unwrap();
+    assert_eq!(fixture.stable(), 1);
+}

@@ -81,3 +81,43 @@ fn a_lookup_by_timestamp_finds_nothing_that_is_undecided() {
     fixture.end(marker(2, 1, Commit)).unwrap();
     assert_eq!(find(ReadCommitted), Some(4));
 }
+
+/// As DeleteRecords does it: who waits for the transaction would wait for ever.
+#[test]
+fn a_log_start_behind_an_open_transaction_moves_the_last_stable_offset() {
+    let mut fixture = Fixture::new();
+    fixture.append(in_transaction(1, 0, 0, 2)).unwrap();
+    fixture.append(plain(9, 0, 0, 3)).unwrap();
+    fixture.append(in_transaction(2, 0, 0, 2)).unwrap();
+    fixture.log().advance_start_offset(3).unwrap();
+    assert_eq!(fixture.stable(), 3);
+    fixture.end(marker(1, 1, Abort)).unwrap();
+    assert_eq!(fixture.stable(), 5);
+    fixture.log().advance_start_offset(5).unwrap();
+    fixture.restart();
+    assert_eq!(fixture.stable(), 5);
+    fixture.end(marker(2, 1, Commit)).unwrap();
+    assert_eq!((fixture.stable(), fixture.log().end_offset()), (9, 9));
+}
+
+#[test]
+fn thousands_of_aborted_transactions_are_found_before_and_after_a_restart() {
+    let mut fixture = Fixture::new();
+    let count = 5000;
+    for i in 0..count {
+        fixture.append(in_transaction(1, i, 0, 1)).unwrap();
+        fixture.end(marker(1, i + 1, Abort)).unwrap();
+    }
+    assert!(fixture.has_any("txnindex"), "they do not all wait in memory");
+    let restarts: [fn(&mut Fixture); 3] =
+        [|_| (), |fixture| drop(fixture.restart()), |fixture| drop(fixture.kill())];
+    for restart in restarts {
+        restart(&mut fixture);
+        assert_eq!(fixture.read_committed(0).aborted.len(), count as usize);
+        for i in [0, 1, 4095, 4096, 4999] {
+            let read = fixture.log().read(2 * i, 1, true, ReadCommitted).unwrap();
+            assert_eq!(read.aborted, [aborted(1, 2 * i)]);
+        }
+        assert!(fixture.read_committed(i64::from(count) * 2).aborted.is_empty());
+    }
+}
