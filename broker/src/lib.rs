@@ -11,7 +11,6 @@
 //! The way of a request: [`listener`] → `server` → `connection` → `routes` → `handlers`.
 
 mod broker;
-mod cleaner;
 mod clock;
 pub mod config;
 mod connection;

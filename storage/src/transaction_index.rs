@@ -163,17 +163,20 @@ impl TransactionIndex {
         }
     }
 
-    /// Gives the aborted transactions of which something lies in `[from_offset, upper_bound)`.
+    /// Adds the aborted transactions of which something lies in `[from_offset, upper_bound)`.
     pub(crate) fn collect(
         &self,
         path: &Path,
         from_offset: i64,
         upper_bound: i64,
-        found: &mut dyn FnMut(AbortedEntry),
+        found: &mut Vec<AbortedTransaction>,
     ) -> io::Result<Search> {
         let mut take = |entry: AbortedEntry| {
             if entry.last_offset >= from_offset && entry.first_offset < upper_bound {
-                found(entry);
+                found.push(AbortedTransaction {
+                    producer_id: entry.producer_id,
+                    first_offset: entry.first_offset,
+                });
             }
             entry.last_stable_offset >= upper_bound
         };
@@ -231,8 +234,8 @@ mod tests {
 
     fn collect(index: &TransactionIndex, path: &Path, from: i64, upper: i64) -> (Vec<i64>, Search) {
         let mut found = Vec::new();
-        let search = index.collect(path, from, upper, &mut |entry| found.push(entry.producer_id)).unwrap();
-        (found, search)
+        let search = index.collect(path, from, upper, &mut found).unwrap();
+        (found.iter().map(|aborted| aborted.producer_id).collect(), search)
     }
 
     const ENTRIES: [AbortedEntry; 3] =
