@@ -158,5 +158,7 @@ mod tests {
         assert_eq!(LeaderEpochs::load(&path).unwrap(), epochs());
         std::fs::write(&path, "0\n2\n0 0\n").unwrap();
         assert!(LeaderEpochs::load(&path).is_err());
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(LeaderEpochs::load(&path).unwrap(), LeaderEpochs::default());
     }
 }

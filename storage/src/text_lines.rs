@@ -4,9 +4,13 @@ use std::io;
 
 const VERSION: &str = "0";
 
-/// The entries of a text, each made by `entry` from the fields of its line. A text that is of another version, or
-/// does not have as many entries as it says, is an error.
+/// The entries of a text, each made by `entry` from the fields of its line; none of an empty one, for Kafka makes the
+/// file before it has something to write. A text that is of another version, or does not have as many entries as it
+/// says, is an error.
 pub(crate) fn parse<T>(text: &str, entry: impl Fn(&[&str]) -> Option<T>) -> io::Result<Vec<T>> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
     let mut lines = text.lines();
     if lines.next() != Some(VERSION) {
         return Err(damaged("its first line is not the version 0"));

@@ -48,7 +48,7 @@ mod tests {
     fn damage_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(RECOVERY_POINTS);
-        for text in ["", "1\n0\n", "0\n2\nt 0 1\n", "0\n1\nt 0 -1\n", "0\n1\nt 0\n"] {
+        for text in ["\n", "1\n0\n", "0\n2\nt 0 1\n", "0\n1\nt 0 -1\n", "0\n1\nt 0\n"] {
             std::fs::write(&path, text).unwrap();
             assert!(load(&path).is_err(), "{text:?}");
         }
