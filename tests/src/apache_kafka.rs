@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 
 use crate::console;
 use crate::kafka_release::KafkaRelease;
+use crate::program::{Finished, Program};
 
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// Kafka logs this line once it serves.
@@ -45,6 +46,13 @@ impl ApacheKafka {
 
     pub async fn take_over_as(log_dir: &Path, dir: &Path, quorum: Quorum) -> ApacheKafka {
         ConfiguredKafka::at(log_dir, dir, quorum).start().await
+    }
+
+    /// Starts Kafka on a log directory that it cannot have, and waits until it has given up.
+    pub async fn try_take_over(log_dir: &Path, dir: &Path, quorum: Quorum) -> Finished {
+        let configured = ConfiguredKafka::at(log_dir, dir, quorum);
+        let kafka = Program::from(java().await).shown_as("Kafka where another broker is".to_owned());
+        kafka.args(["kafka.Kafka".as_ref(), configured.properties.as_os_str()]).finish().await
     }
 
     pub fn bootstrap_servers(&self) -> &str {

@@ -71,10 +71,45 @@ fn is_about_first_offset(complaint: &str) -> bool {
     complaint.starts_with("Non-consecutive offsets in ") || complaint.starts_with("  -1 is followed by ")
 }
 
-/// The files of all partitions that end in one of `extensions`, ordered by partition and base offset.
+/// Lets the tool read everything in a log directory that was closed: logs with their records, indexes, producers,
+/// aborted transactions, the coordinators' topics and `bootstrap.checkpoint`.
+///
+/// # Panics
+/// When the tool complains about anything.
+pub async fn expect_sound(log_dir: &Path) {
+    let mut logs = files(log_dir, &["log"]);
+    dump(&logs, "--deep-iteration --print-data-log").await.expect_clean();
+    let indexes = files(log_dir, &["index", "timeindex"]);
+    for options in ["", "--verify-index-only", "--index-sanity-check"] {
+        dump(&indexes, options).await.expect_clean();
+    }
+    for extension in ["snapshot", "txnindex"] {
+        let files = files(log_dir, &[extension]);
+        if !files.is_empty() {
+            dump(&files, "").await.expect_clean();
+        }
+    }
+    for (topic, decoder) in
+        [("__consumer_offsets", "--offsets-decoder"), ("__transaction_state", "--transaction-log-decoder")]
+    {
+        let of_topic: Vec<PathBuf> = logs.extract_if(.., |log| is_of_topic(log, topic)).collect();
+        if !of_topic.is_empty() {
+            dump(&of_topic, decoder).await.expect_clean();
+        }
+    }
+    dump(&[log_dir.join("bootstrap.checkpoint")], "--cluster-metadata-decoder").await.expect_clean();
+}
+
+fn is_of_topic(log: &Path, topic: &str) -> bool {
+    let dir = log.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+    dir.rsplit_once('-').is_some_and(|(name, _)| name == topic)
+}
+
+/// The files of all partitions that end in one of `extensions`, ordered by partition and base offset. What was set
+/// aside is nobody's.
 pub fn files(log_dir: &Path, extensions: &[&str]) -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = entries(log_dir)
-        .filter(|path| path.is_dir())
+        .filter(|path| path.is_dir() && !path.to_string_lossy().ends_with("-stray"))
         .flat_map(|dir| entries(&dir).collect::<Vec<_>>())
         .collect();
     files.retain(|file| {

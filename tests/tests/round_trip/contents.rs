@@ -74,7 +74,7 @@ pub(crate) async fn change(bootstrap_servers: &str, logs: &Path, name: &str) -> 
     produce(&client, "grown", partitions - 1, 3).await;
     commit(&client, &[("codecs", 0, 10), (name, 1, 3)]).await;
     set_retention(bootstrap_servers, "codecs", 1_000_000_000 + i64::from(partitions)).await;
-    read_on(bootstrap_servers, logs).await;
+    go_on_as_java(bootstrap_servers, logs, name).await;
     View::of(bootstrap_servers, &GROUPS).await
 }
 
@@ -103,18 +103,39 @@ async fn transactions_and_groups(bootstrap_servers: &str, logs: &Path) {
     java.kill().await;
 }
 
-/// The classic group goes on where it was.
-async fn read_on(bootstrap_servers: &str, logs: &Path) {
+/// The classic group goes on where it was, and transactions end either way.
+async fn go_on_as_java(bootstrap_servers: &str, logs: &Path, name: &str) {
     let mut java = ClientLibrary::Java(KafkaRelease::V4_3_1).start(bootstrap_servers, logs).await;
     java.subscribe("codecs", "classic").await;
     java.poll(10).await;
     java.commit().await;
     java.close().await;
+    for id in ["committed", "aborted"] {
+        java.begin(id).await;
+        java.send(id, "transactions", &records_for(1, name)).await;
+        java.send_offsets(id, "transactional", "transactions", &[(1, 3)]).await;
+        match id {
+            "committed" => java.commit_transaction(id).await,
+            _ => java.abort_transaction(id).await,
+        }
+    }
+}
+
+/// The first thing that a producer of the same transactional id does is to abort what the one before left open.
+pub(crate) async fn end_open_transaction(bootstrap_servers: &str, logs: &Path) {
+    let mut java = ClientLibrary::Java(KafkaRelease::V4_3_1).start(bootstrap_servers, logs).await;
+    java.begin("open").await;
+    java.send("open", "transactions", &records("open")).await;
+    java.commit_transaction("open").await;
 }
 
 fn records(name: &str) -> Vec<Record> {
+    records_for(0, name)
+}
+
+fn records_for(partition: i32, name: &str) -> Vec<Record> {
     let record = |number| Record {
-        partition: 0,
+        partition,
         offset: -1,
         timestamp: now_ms(),
         key: Some(format!("{name} {number}")),
