@@ -1,8 +1,9 @@
 //! AddPartitionsToTxn v0–5.
 //!
-//! Partitions must be part of a transaction before its producer writes to them (KIP-98). One that does not exist
-//! refuses all of them. v2: PRODUCER_FENCED instead of INVALID_PRODUCER_EPOCH (KIP-588). v4, for brokers: several
-//! transactions at once, and `verify_only`, which asks whether the partitions are part of the transaction (KIP-890).
+//! Partitions must be part of a transaction before its producer writes to them (KIP-98). One that does not exist, or is
+//! the broker's own, refuses all of them. v2: PRODUCER_FENCED instead of INVALID_PRODUCER_EPOCH (KIP-588). v4, for
+//! brokers: several transactions at once, and `verify_only`, which asks whether the partitions are part of the
+//! transaction (KIP-890).
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ use ottla_protocol::{ErrorCode, VersionRange};
 use crate::context::RequestContext;
 use crate::handlers::Handler;
 use crate::state::BrokerState;
+use crate::topic_name::is_internal;
 use crate::transactions::partition_set::PartitionSet;
 use crate::transactions::transaction::{ClientVersion, Producer};
 
@@ -51,10 +53,15 @@ fn add(
     context: &RequestContext,
     asked: &AddPartitionsToTxnTransaction,
 ) -> Vec<AddPartitionsToTxnTopicResult> {
-    let Some(partitions) = known_partitions(broker, &asked.topics) else {
+    // Clients do not write to the broker's own topics; other brokers may ask for them.
+    let is_forbidden = |topic: &TopicName| context.api_version < 4 && is_internal(topic);
+    let Some(partitions) = known_partitions(broker, &asked.topics, is_forbidden) else {
         return results(&asked.topics, |topic, partition| {
-            let exists = broker.topics.has_partition(topic, partition);
-            if exists { ErrorCode::OperationNotAttempted } else { ErrorCode::UnknownTopicOrPartition }.code()
+            match broker.topics.has_partition(topic, partition) {
+                _ if is_forbidden(topic) => ErrorCode::TopicAuthorizationFailed.code(),
+                true => ErrorCode::OperationNotAttempted.code(),
+                false => ErrorCode::UnknownTopicOrPartition.code(),
+            }
         });
     };
     let id = &asked.transactional_id;
@@ -75,11 +82,15 @@ fn add(
     results(&asked.topics, |_, _| code)
 }
 
-/// `None` if one of them does not exist. The names are those of the topics, which outlive the request's buffer.
-fn known_partitions(broker: &BrokerState, topics: &[AddPartitionsToTxnTopic]) -> Option<PartitionSet> {
+/// `None` if one of them does not exist or is forbidden. The names are those of the topics, which outlive the request's buffer.
+fn known_partitions(
+    broker: &BrokerState,
+    topics: &[AddPartitionsToTxnTopic],
+    is_forbidden: impl Fn(&TopicName) -> bool,
+) -> Option<PartitionSet> {
     let mut partitions = PartitionSet::default();
     for asked in topics {
-        let topic = broker.topics.by_name(&asked.name)?;
+        let topic = broker.topics.by_name(&asked.name).filter(|topic| !is_forbidden(&topic.name))?;
         for index in &asked.partitions {
             topic.partition(*index)?;
             partitions.insert(topic.name.clone(), *index);

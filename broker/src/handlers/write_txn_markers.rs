@@ -67,6 +67,9 @@ fn append(
     index: i32,
     now_ms: i64,
 ) -> Result<(), ErrorCode> {
+    if marker.producer_id < 0 || marker.producer_epoch < 0 {
+        return Err(ErrorCode::InvalidRequest);
+    }
     let found = broker.topics.by_name(topic);
     let partition = found.as_ref().and_then(|topic| topic.partition(index));
     let partition = partition.ok_or(ErrorCode::UnknownTopicOrPartition)?;

@@ -8,6 +8,9 @@ use ottla_protocol::{Request, decode_response, encode_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// CONCURRENT_TRANSACTIONS, COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR.
+const NOT_READY: [i16; 4] = [51, 14, 15, 16];
+
 const LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) struct Both {
@@ -56,6 +59,26 @@ impl Both {
         self.compare(what, &ottla, &kafka);
     }
 
+    /// Asks each its own form of a question, again while it is not ready: Kafka ends transactions behind its answers, and
+    /// makes its coordinators' topics when they are first asked for. Notes where they differ, and returns what both have said.
+    pub(crate) async fn ask_each<R: Request, E: Debug + PartialEq>(
+        &mut self,
+        what: &str,
+        version: i16,
+        requests: [R; 2],
+        codes: impl Fn(&R::Response) -> Vec<i16>,
+        essence: impl Fn(&R::Response) -> E,
+    ) -> [R::Response; 2] {
+        let frame = |request| {
+            encode_request(1, Some("differential"), version, request).expect("the schema has it").to_bytes()
+        };
+        let [to_ottla, to_kafka] = requests.map(frame);
+        let ottla = self.ottla.settled::<R>(version, &to_ottla, &codes).await;
+        let kafka = self.kafka.settled::<R>(version, &to_kafka, &codes).await;
+        self.compare(what, &(codes(&ottla), essence(&ottla)), &(codes(&kafka), essence(&kafka)));
+        [ottla, kafka]
+    }
+
     /// Sends the same bytes to both, and notes where one answers and the other closes the connection.
     pub(crate) async fn send(&mut self, what: &str, frame: &[u8]) {
         let [ottla, kafka] = self.exchange(frame).await.map(|outcome| match outcome {
@@ -93,6 +116,26 @@ impl Wire {
     async fn connect(bootstrap_servers: &str) -> Wire {
         let stream = TcpStream::connect(bootstrap_servers).await.expect("the broker serves");
         Wire { bootstrap_servers: bootstrap_servers.to_owned(), stream }
+    }
+
+    async fn settled<R: Request>(
+        &mut self,
+        version: i16,
+        frame: &[u8],
+        codes: impl Fn(&R::Response) -> Vec<i16>,
+    ) -> R::Response {
+        let answers = async {
+            loop {
+                let Outcome::Answered(answer) = self.exchange(frame).await else {
+                    panic!("{} closed the connection", self.bootstrap_servers)
+                };
+                let (_, response) = decode_response::<R>(answer, version).expect("a response of its version");
+                if !codes(&response).iter().any(|code| NOT_READY.contains(code)) {
+                    return response;
+                }
+            }
+        };
+        tokio::time::timeout(LIMIT, answers).await.expect("the transaction before ends in time")
     }
 
     async fn exchange(&mut self, frame: &[u8]) -> Outcome<Bytes> {

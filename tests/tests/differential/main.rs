@@ -9,6 +9,8 @@ mod offsets;
 mod produce;
 mod producers;
 mod topics;
+mod transactional_offsets;
+mod transactions;
 
 use ottla_broker::{Broker, Config};
 use ottla_client::{Client, ClientConfig};
@@ -35,6 +37,8 @@ async fn ottla_answers_as_kafka_does() {
     configs::ask(&mut both).await;
     groups::ask(&mut both).await;
     offsets::ask(&mut both).await;
+    transactions::ask(&mut both).await;
+    transactional_offsets::ask(&mut both).await;
     frames::ask(&mut both).await;
     both.expect_same();
 }
