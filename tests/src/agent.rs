@@ -127,6 +127,13 @@ impl Agent {
         self.ask(json!({"do": "abort_transaction", "id": id})).await;
     }
 
+    /// The error of a commit that has to fail.
+    pub async fn commit_transaction_error(&mut self, id: &str) -> String {
+        let answer = self.exchange(&json!({"do": "commit_transaction", "id": id})).await;
+        let error = answer["error"].as_str();
+        error.unwrap_or_else(|| panic!("{} committed {id}: {answer}", self.name)).to_owned()
+    }
+
     /// Ends its program as `kill -9` does: transactions stay open.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("a child can be killed");

@@ -16,6 +16,7 @@ pub enum Tool {
     BrokerApiVersions,
     Configs,
     DumpLog,
+    Transactions,
 }
 
 impl Tool {
@@ -32,6 +33,7 @@ impl Tool {
             Tool::BrokerApiVersions => "kafka-broker-api-versions",
             Tool::Configs => "kafka-configs",
             Tool::DumpLog => "kafka-dump-log",
+            Tool::Transactions => "kafka-transactions",
         }
     }
 
@@ -61,6 +63,8 @@ impl Tool {
             }
             Tool::Configs => ["kafka.admin.ConfigCommand"; 2],
             Tool::DumpLog => ["org.apache.kafka.tools.DumpLogSegments", "kafka.tools.DumpLogSegments"],
+            // There since 3.0.
+            Tool::Transactions => ["org.apache.kafka.tools.TransactionsCommand"; 2],
         };
         match release {
             KafkaRelease::V4_3_1 => newest,

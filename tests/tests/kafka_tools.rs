@@ -24,6 +24,7 @@ async fn walk_through(release: KafkaRelease) {
     produce_and_consume_in_every_codec(&tools, &topic).await;
     consumer_groups(&tools, &topic).await;
     performance(&tools).await;
+    transactions(&tools).await;
     what_the_broker_says_of_itself(&tools, &topic).await;
 }
 
@@ -152,6 +153,24 @@ async fn performance(tools: &KafkaTools) {
         .await
         .expect("Avg latency: ")
         .expect("Percentiles: ");
+}
+
+/// Many transactions, one after the other; a reader of committed records gets each record once, and no marker.
+async fn transactions(tools: &KafkaTools) {
+    let (topic, id, servers) = (unique("transactional"), unique("tx"), &tools.bootstrap_servers);
+    tools.tool(Tool::Topics, &format!("--create --topic {topic} --partitions 1")).await.run().await;
+    let options = format!(
+        "--topic {topic} --num-records 5000 --record-size 100 --throughput -1 --transactional-id {id} \
+         --transaction-duration-ms 1 --producer-props bootstrap.servers={servers}"
+    );
+    tools.tool(Tool::ProducerPerfTest, &options).await.run().await.expect("5000 records sent");
+    let options =
+        format!("--topic {topic} --from-beginning --max-messages 5000 --isolation-level read_committed");
+    let consumed = tools.tool(Tool::ConsoleConsumer, &options).await.run().await;
+    consumed.expect("Processed a total of 5000 messages");
+    let offsets = tools.tool(Tool::GetOffsets, &format!("--topic {topic} --time -1")).await.run().await;
+    let end = offsets.stdout.trim().rsplit(':').next().and_then(|end| end.parse::<u64>().ok());
+    assert!(end.is_some_and(|end| end > 5_001), "each transaction ends with a marker: {offsets}");
 }
 
 async fn what_the_broker_says_of_itself(tools: &KafkaTools, topic: &str) {
