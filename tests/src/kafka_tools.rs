@@ -13,6 +13,7 @@ pub enum Tool {
     ConsumerPerfTest,
     EndToEndLatency,
     GetOffsets,
+    DeleteRecords,
     BrokerApiVersions,
     Configs,
     DumpLog,
@@ -30,6 +31,7 @@ impl Tool {
             Tool::ConsumerPerfTest => "kafka-consumer-perf-test",
             Tool::EndToEndLatency => "kafka-e2e-latency",
             Tool::GetOffsets => "kafka-get-offsets",
+            Tool::DeleteRecords => "kafka-delete-records",
             Tool::BrokerApiVersions => "kafka-broker-api-versions",
             Tool::Configs => "kafka-configs",
             Tool::DumpLog => "kafka-dump-log",
@@ -58,6 +60,9 @@ impl Tool {
                 ["org.apache.kafka.tools.EndToEndLatency", "kafka.tools.EndToEndLatency"]
             }
             Tool::GetOffsets => ["org.apache.kafka.tools.GetOffsetShell", "kafka.tools.GetOffsetShell"],
+            Tool::DeleteRecords => {
+                ["org.apache.kafka.tools.DeleteRecordsCommand", "kafka.admin.DeleteRecordsCommand"]
+            }
             Tool::BrokerApiVersions => {
                 ["org.apache.kafka.tools.BrokerApiVersionsCommand", "kafka.admin.BrokerApiVersionsCommand"]
             }

@@ -23,6 +23,7 @@ async fn walk_through(release: KafkaRelease) {
     let topic = unique("messages");
     produce_and_consume_in_every_codec(&tools, &topic).await;
     consumer_groups(&tools, &topic).await;
+    delete_records(&tools, &topic).await;
     performance(&tools).await;
     transactions(&tools).await;
     what_the_broker_says_of_itself(&tools, &topic).await;
@@ -103,6 +104,19 @@ async fn consumer_groups(tools: &KafkaTools, topic: &str) {
     deleted.expect(&format!("Deletion of requested consumer groups ('{group}') was successful."));
     let listed = tools.tool(Tool::ConsumerGroups, "--list").await.run().await;
     assert!(!listed.lines().contains(&group.as_str()), "{listed}");
+}
+
+/// The topic has 100 records.
+async fn delete_records(tools: &KafkaTools, topic: &str) {
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let partition = format!(r#"{{"topic":"{topic}","partition":0,"offset":40}}"#);
+    let asked = format!(r#"{{"version":1,"partitions":[{partition}]}}"#);
+    std::fs::write(file.path(), asked).expect("a file to write to");
+    let options = format!("--offset-json-file {}", file.path().display());
+    let deleted = tools.tool(Tool::DeleteRecords, &options).await.run().await;
+    deleted.expect(&format!("partition: {topic}-0\tlow_watermark: 40"));
+    let earliest = tools.tool(Tool::GetOffsets, &format!("--topic {topic} --time -2")).await.run().await;
+    earliest.expect(&format!("{topic}:0:40"));
 }
 
 /// What `--describe` says of the group's only partition.
