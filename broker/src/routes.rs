@@ -1,5 +1,8 @@
 //! The one list of what this broker serves: registration, version check, dispatch and the ApiVersions answer.
 
+#[cfg(test)]
+mod fuzz;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -75,6 +78,9 @@ pub(crate) struct Route {
     /// What ApiVersions says is the lowest version; see [`Handler::ADVERTISED_MIN`].
     pub(crate) advertised_min: i16,
     serve: fn(Arc<BrokerState>, RequestContext, i32, Bytes) -> Result<ResponseFuture, ServeError>,
+    /// A valid body, which the fuzzing of every API begins with.
+    #[cfg(test)]
+    sample: fn(i16, &[u8]) -> Bytes,
 }
 
 /// A request that is being served.
@@ -122,7 +128,14 @@ impl Route {
                 "the handler claims versions that its schema lacks"
             );
         }
-        Route { key: H::KEY, served: H::SERVED, advertised_min: H::ADVERTISED_MIN, serve: serve::<H> }
+        Route {
+            key: H::KEY,
+            served: H::SERVED,
+            advertised_min: H::ADVERTISED_MIN,
+            serve: serve::<H>,
+            #[cfg(test)]
+            sample: ottla_protocol::sample_message::<H>,
+        }
     }
 
     fn serves(&self, version: i16) -> bool {
