@@ -17,6 +17,7 @@ pub mod dump_log;
 pub mod install;
 pub mod kafka_release;
 pub mod kafka_tools;
+pub mod open_files;
 pub mod ottla_process;
 pub mod partition;
 pub mod program;

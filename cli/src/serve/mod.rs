@@ -1,6 +1,7 @@
 //! `ottla serve`: the broker.
 
 mod config;
+mod open_files;
 mod parent;
 mod ready;
 mod shutdown;
@@ -74,6 +75,7 @@ Ctrl-C at once. Nothing acknowledged is lost either way;
 impl Serve {
     pub(crate) fn run(self) -> Result<(), Failure> {
         logging::start();
+        open_files::raise_limit();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::Runtime)?;
         let result = runtime.block_on(self.serve());

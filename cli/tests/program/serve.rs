@@ -120,3 +120,25 @@ mod unix {
         assert!(!std::path::Path::new(ready["data_dir"].as_str().unwrap()).exists());
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_limit_of_open_files_is_raised_to_what_the_system_allows() {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    let serve = "ulimit -S -n 100 && exec \"$0\" serve --data-dir \"$1\" --listen localhost:0 --ready json";
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", serve, env!("CARGO_BIN_EXE_ottla")]).arg(dir.path());
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut broker = command.spawn().unwrap();
+    let mut ready = String::new();
+    BufReader::new(broker.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", broker.id())).unwrap();
+    broker.kill().unwrap();
+    broker.wait().unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let [soft, hard] = [3, 4].map(|column| line.split_whitespace().nth(column).unwrap());
+    assert_eq!(soft, hard, "{line}");
+}

@@ -1,0 +1,82 @@
+//! Clients that mean harm, or are broken: the broker's memory stays under a stated limit, other clients wait at most
+//! twice as long at the 99th percentile, and nothing that was acknowledged is lost.
+//!
+//! Each scenario is one test on a broker of its own. Waiting times are compared within the test, quiet against
+//! disturbed, and the best of [`ATTEMPTS`] counts: what another program does on the machine disturbs some of them, what
+//! the broker does wrong all. Floods that keep the processors busy, the hostile client's own work included, are measured
+//! and not judged: how long others wait then depends on how many processors there are.
+//!
+//! `OTTLA_HOSTILE_SECONDS=60 cargo test --release -p ottla-tests --test hostile -- --nocapture` keeps each disturbance up
+//! for a minute.
+
+mod floods;
+mod victim;
+
+use std::time::Duration;
+
+use ottla_tests::open_files;
+use ottla_tests::ottla_process::OttlaProcess;
+use tokio::sync::Mutex;
+
+use crate::floods::Flood;
+use crate::victim::Victim;
+
+/// What the broker may take of the machine's memory, whatever its clients do: besides this, topics take theirs.
+const MEMORY_LIMIT_BYTES: u64 = 384 << 20;
+
+/// As often as quiet and disturbed waiting times are compared.
+const ATTEMPTS: usize = 6;
+
+/// Of the 99th percentiles.
+const SLOWER_AT_MOST: f64 = 2.0;
+
+/// Held by the scenario that runs: they would disturb each other.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+macro_rules! scenarios {
+    ($($scenario:ident: $flood:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread")]
+        async fn $scenario() {
+            disturb(stringify!($scenario), $flood).await;
+        }
+    )*};
+}
+
+scenarios! {
+    ten_thousand_idle_connections: Flood::Idle { connections: open_files::connections(10_000) };
+    requests_that_never_end: Flood::Unfinished { connections: open_files::connections(2_000) };
+    responses_that_nobody_reads: Flood::Unread { connections: open_files::connections(300) };
+    metadata_requests: Flood::Metadata;
+    metadata_requests_that_create_topics: Flood::CreateTopics;
+    fetch_sessions: Flood::FetchSessions;
+    fetches_that_wait: Flood::Fetches { connections: open_files::connections(500) };
+    groups_of_members_with_much_to_say: Flood::Groups;
+    records_for_unknown_topics: Flood::UnknownTopics;
+}
+
+async fn disturb(what: &str, flood: Flood) {
+    let _alone = ALONE.lock().await;
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let broker = OttlaProcess::start("127.0.0.1:0", dir.path(), &[]).await;
+    let mut victim = Victim::start(&broker).await;
+    flood.prepare(broker.bootstrap_servers()).await;
+    let mut best = f64::INFINITY;
+    for _ in 0..ATTEMPTS {
+        let quiet = victim.p99(Duration::ZERO).await;
+        let running = flood.start(broker.bootstrap_servers()).await;
+        let disturbed = victim.p99(victim::duration_from_env()).await;
+        running.stop().await;
+        let ratio = disturbed.as_secs_f64() / quiet.as_secs_f64();
+        println!(
+            "{what}: p99 {quiet:?} quiet, {disturbed:?} disturbed, {ratio:.2} times; at most {} MB",
+            victim.most_memory_bytes() >> 20
+        );
+        best = best.min(ratio);
+        if best <= SLOWER_AT_MOST || flood.is_busy() {
+            break;
+        }
+    }
+    victim.expect_all_records().await;
+    assert!(victim.most_memory_bytes() <= MEMORY_LIMIT_BYTES, "{} bytes", victim.most_memory_bytes());
+    assert!(best <= SLOWER_AT_MOST || flood.is_busy(), "others wait {best:.2} times as long");
+}
