@@ -20,6 +20,23 @@ pub(crate) async fn run(broker: Arc<BrokerState>) {
     }
 }
 
+/// Every `log.retention.check.interval.ms`: drops segments whose retention is over.
+pub(crate) async fn run_retention(broker: Arc<BrokerState>) {
+    let settings = &broker.config.settings;
+    let interval_ms = settings.log_retention_check_interval_ms;
+    let mut wait_ms = settings.log_initial_task_delay_ms;
+    loop {
+        broker.clock.sleep_until(broker.clock.monotonic_ms().saturating_add(wait_ms)).await;
+        wait_ms = interval_ms;
+        let broker = broker.clone();
+        // To remove a large file takes a while.
+        let checked = tokio::task::spawn_blocking(move || broker.topics.delete_old_segments());
+        if let Err(error) = checked.await {
+            tracing::error!("the check for old segments failed: {error}");
+        }
+    }
+}
+
 fn keep_house(broker: &BrokerState) {
     let settings = &broker.config.settings;
     broker.topics.expire_producers(i64::from(settings.producer_id_expiration_ms));

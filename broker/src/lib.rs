@@ -11,6 +11,7 @@
 //! The way of a request: [`listener`] → `server` → `connection` → `routes` → `handlers`.
 
 mod broker;
+mod cleaner;
 mod clock;
 pub mod config;
 mod connection;

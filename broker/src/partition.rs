@@ -6,11 +6,12 @@ use ottla_protocol::ErrorCode;
 use ottla_protocol::batch::BatchError;
 use ottla_storage::{
     AppendContext, AppendError, AppendOrigin, AppendOutcome, FlushDue, FlushError, Isolation, Log,
-    LogStopped, MarkerError, ReadError, ReadOutcome, RecordRefused, SequenceError, TransactionMarker,
-    VerificationGuard,
+    LogStopped, MarkerError, ReadError, ReadOutcome, RecordRefused, RetentionError, SequenceError,
+    StartOffsetError, TransactionMarker, VerificationGuard,
 };
 use tokio::sync::Mutex as AsyncMutex;
 
+use crate::cleaner::Cleaner;
 use crate::fetch_wait::{SeenBy, Waiters};
 use crate::flush_schedule::FlushSchedule;
 
@@ -25,6 +26,7 @@ pub(crate) struct Partition {
     /// The one leader keeps its epoch for as long as the topic lives.
     pub(crate) leader_epoch: i32,
     flush_schedule: Arc<FlushSchedule>,
+    cleaner: Arc<Cleaner>,
     /// Held by the one acknowledgement that waits for the disk; it often takes the others along.
     syncing: AsyncMutex<()>,
 }
@@ -35,6 +37,7 @@ impl Partition {
         leader_epoch: i32,
         log: Log,
         flush_schedule: Arc<FlushSchedule>,
+        cleaner: Arc<Cleaner>,
     ) -> Partition {
         Partition {
             index,
@@ -42,6 +45,7 @@ impl Partition {
             waiters: Waiters::default(),
             leader_epoch,
             flush_schedule,
+            cleaner,
             syncing: AsyncMutex::default(),
         }
     }
@@ -71,6 +75,7 @@ impl Partition {
         if !outcome.duplicate {
             self.waiters.appended(records.len(), seen_by(&outcome));
         }
+        self.see_to_cleaning(&outcome);
         Ok(outcome)
     }
 
@@ -107,7 +112,15 @@ impl Partition {
         self.see_to_disk(outcome.flush, origin)?;
         self.waiters.appended(MARKER_BYTES, SeenBy::ReadUncommitted);
         self.waiters.decided();
+        self.see_to_cleaning(&outcome);
         Ok(outcome)
+    }
+
+    /// What is not appended to any more can be compacted.
+    fn see_to_cleaning(&self, outcome: &AppendOutcome) {
+        if outcome.rolled && self.log.config().compacted {
+            self.cleaner.wake();
+        }
     }
 
     fn see_to_disk(&self, due: FlushDue, origin: AppendOrigin) -> Result<(), AppendError> {
@@ -147,6 +160,23 @@ impl Partition {
     /// The end of what `isolation` lets see.
     pub(crate) fn end_offset_for(&self, isolation: Isolation) -> Result<i64, ErrorCode> {
         self.log.end_offset_for(isolation).map_err(|error| read_error_code(&error))
+    }
+
+    /// Hides the records below `offset`, and wakes the fetches that waited for them.
+    pub(crate) fn advance_start_offset(&self, offset: i64) -> Result<(), StartOffsetError> {
+        if self.log.advance_start_offset(offset)? {
+            self.waiters.wake_all();
+        }
+        Ok(())
+    }
+
+    /// Drops the segments whose retention is over.
+    pub(crate) fn delete_old_segments(&self, now_ms: i64) -> Result<usize, RetentionError> {
+        let count = self.log.delete_old_segments(now_ms)?;
+        if count > 0 {
+            self.waiters.wake_all();
+        }
+        Ok(count)
     }
 
     /// Ends the log, and tells the fetches that wait for it.
@@ -233,6 +263,15 @@ pub(crate) fn read_error_code(error: &ReadError) -> ErrorCode {
             tracing::error!("{error}");
             ErrorCode::KafkaStorageError
         }
+    }
+}
+
+/// What Kafka answers when a log's start cannot be moved.
+pub(crate) fn start_offset_error_code(error: &StartOffsetError) -> ErrorCode {
+    match error {
+        StartOffsetError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+        StartOffsetError::Io { .. } => ErrorCode::KafkaStorageError,
+        StartOffsetError::Stopped(stopped) => stopped_code(*stopped),
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use ottla_protocol::messages::TopicName;
 use ottla_protocol::{ErrorCode, StrBytes};
-use ottla_storage::{CloseError, DataDir, Log, OpenError, kafka_uuid};
+use ottla_storage::{CloseError, DataDir, OpenError, RetentionError, kafka_uuid};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use uuid::Uuid;
 
+use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::config::{BrokerSettings, TOPIC_SETTINGS, TopicSettings};
 use crate::fetch_sessions::{PartitionKey, TopicKey};
@@ -197,6 +198,12 @@ impl Topics {
         self.store.remove_topic(topic.id)?;
         self.catalog.write().remove(&topic);
         topic.partitions.iter().for_each(|partition| partition.delete());
+        // A topic of the same name must not be taken for compacted.
+        if topic.partitions.iter().any(|partition| partition.log.cleaned_to().is_some())
+            && let Err(error) = self.store.write_cleaner_checkpoint(&self.partitions())
+        {
+            tracing::warn!("{error}; it still says how far {} was compacted", &**topic.name);
+        }
         tracing::info!(topic = &**topic.name, "deleted");
         Ok(())
     }
@@ -228,6 +235,7 @@ impl Topics {
             partition.log.set_config(settings.log_config());
         }
         self.catalog.write().put(Arc::new(Topic { overrides, settings, ..topic.copy() }));
+        self.store.cleaner.wake();
         Ok(())
     }
 
@@ -236,17 +244,11 @@ impl Topics {
         Ok(self.store.new_producer_id()?)
     }
 
-    /// The logs that a kill has left, and that nobody has looked at yet.
-    pub(crate) fn unchecked_logs(&self) -> Vec<Arc<Log>> {
-        let partitions = self.partitions();
-        let unchecked = partitions.iter().filter(|partition| partition.log.is_unchecked());
-        unchecked.map(|partition| Arc::clone(&partition.log)).collect()
-    }
-
     /// Brings logs that have grown to the disk, and notes how far.
     pub(crate) fn flush(&self) -> Result<(), CloseError> {
         let partitions = self.partitions();
-        let mut grown = partitions.iter().filter(|partition| partition.log.is_unflushed());
+        let mut grown =
+            partitions.iter().filter(|partition| partition.log.recovery_point() < partition.log.end_offset());
         let Some(first) = grown.next() else { return Ok(()) };
         for partition in std::iter::once(first).chain(grown) {
             partition.log.flush()?;
@@ -258,9 +260,50 @@ impl Topics {
         }
     }
 
+    /// Drops the segments whose retention is over, and wakes the fetches that waited below the new log starts.
+    pub(crate) fn delete_old_segments(&self) {
+        let now_ms = self.store.clock.now_ms();
+        let mut have_moved = false;
+        for partition in self.partitions() {
+            match partition.delete_old_segments(now_ms) {
+                Ok(0) => {}
+                Ok(count) => {
+                    have_moved = true;
+                    let start_offset = partition.start_offset();
+                    tracing::info!(log = %partition.log.topic_partition(), start_offset, "{count} segments deleted");
+                }
+                Err(RetentionError::Stopped(_)) => {}
+                Err(error) => tracing::warn!(log = %partition.log.topic_partition(), "{error}"),
+            }
+        }
+        if have_moved && let Err(error) = self.keep_log_starts() {
+            tracing::warn!("{error}; after a kill, a log may begin a little earlier again");
+        }
+    }
+
+    /// When this returns, logs begin where they do now whatever happens to the process.
+    pub(crate) fn keep_log_starts(&self) -> Result<(), TopicWriteError> {
+        let _changing = self.change()?;
+        Ok(self.store.write_log_start_offsets(&self.partitions())?)
+    }
+
     /// Which logs wait for `flush.ms`.
     pub(crate) fn flush_schedule(&self) -> Arc<FlushSchedule> {
         Arc::clone(&self.store.flush_schedule)
+    }
+
+    /// Which logs are to be compacted.
+    pub(crate) fn cleaner(&self) -> Arc<Cleaner> {
+        Arc::clone(&self.store.cleaner)
+    }
+
+    /// Notes up to where logs were compacted.
+    pub(crate) fn write_cleaner_checkpoint(&self) {
+        // A directory that is closed belongs to the next broker.
+        let Ok(_changing) = self.change() else { return };
+        if let Err(error) = self.store.write_cleaner_checkpoint(&self.partitions()) {
+            tracing::warn!("{error}; after the next start some logs are compacted once more");
+        }
     }
 
     /// Forgets the sequence numbers of producers that have written nothing for so long.

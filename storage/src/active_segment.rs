@@ -1,6 +1,11 @@
 //! The segment that a log appends to: its space, its map and its index entries.
 
-use std::{io, ops::Range, sync::Arc};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
+    ops::Range,
+    sync::Arc,
+};
 
 use ottla_protocol::batch::BatchHeader;
 
@@ -16,7 +21,7 @@ use crate::{
 };
 
 /// A topic with a few records takes no more than this on the disk.
-const FIRST_STEP_BYTES: usize = 4 << 10;
+const FIRST_STEP_BYTES: usize = 16 << 10;
 /// Space doubles up to here: the zeros of one step take the append that needs it about 0.2 ms.
 const LARGEST_STEP_BYTES: usize = 1 << 20;
 
@@ -98,7 +103,7 @@ impl ActiveSegment {
         let position = self.segment.end().position as usize;
         let relative_offset = incoming.last_offset - self.segment.base_offset();
         let too_large = position + incoming.size_bytes > config.max_segment_bytes();
-        position > 0 && (too_large || self.age_ms(incoming, now_ms) > config.segment_ms)
+        position > 0 && (too_large || self.age_ms(incoming, now_ms) > self.segment_ms(config))
             || self.segment.indexes_are_full(config.segment_index_bytes)
             || relative_offset > i64::from(i32::MAX)
     }
@@ -179,6 +184,17 @@ impl ActiveSegment {
         drop(self.map);
         self.segment.seal();
         self.segment
+    }
+
+    /// Segments that began together do not end together. The same one has the same jitter after a restart.
+    fn segment_ms(&self, config: &LogConfig) -> i64 {
+        let jitter_ms = config.segment_jitter_ms.min(config.segment_ms);
+        if jitter_ms <= 0 {
+            return config.segment_ms;
+        }
+        let mut hasher = DefaultHasher::new();
+        (self.files.dir().file_name(), self.segment.base_offset()).hash(&mut hasher);
+        config.segment_ms - (hasher.finish() % jitter_ms.unsigned_abs()) as i64
     }
 
     fn age_ms(&self, incoming: Incoming, now_ms: i64) -> i64 {

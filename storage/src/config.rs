@@ -11,6 +11,8 @@ pub struct LogConfig {
     pub segment_bytes: u32,
     /// `segment.ms`
     pub segment_ms: i64,
+    /// `segment.jitter.ms`: a segment is closed up to this much earlier, so that not all close at once.
+    pub segment_jitter_ms: i64,
     /// `segment.index.bytes`
     pub segment_index_bytes: u32,
     /// `index.interval.bytes`
@@ -23,6 +25,12 @@ pub struct LogConfig {
     pub message_timestamp_before_max_ms: i64,
     /// `message.timestamp.after.max.ms`
     pub message_timestamp_after_max_ms: i64,
+    /// `cleanup.policy` contains `delete`: segments go by age and size.
+    pub deletes: bool,
+    /// `retention.ms`: −1 is for ever.
+    pub retention_ms: i64,
+    /// `retention.bytes`: −1 is without limit.
+    pub retention_bytes: i64,
     /// `cleanup.policy` contains `compact`: a record without a key is refused.
     pub compacted: bool,
     /// `flush.messages`: this many records may be acknowledged before they are on the disk; 1 is none.
@@ -66,12 +74,16 @@ impl Default for LogConfig {
         LogConfig {
             segment_bytes: 1 << 30,
             segment_ms: WEEK.as_millis() as i64,
+            segment_jitter_ms: 0,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             max_message_bytes: 1_048_588,
             message_timestamp_type: TimestampType::CreateTime,
             message_timestamp_before_max_ms: i64::MAX,
             message_timestamp_after_max_ms: 60 * 60 * 1000,
+            deletes: true,
+            retention_ms: WEEK.as_millis() as i64,
+            retention_bytes: -1,
             compacted: false,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,

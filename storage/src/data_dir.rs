@@ -10,7 +10,6 @@ mod metadata;
 mod offset_checkpoint;
 
 use std::{
-    collections::HashMap,
     fs::File,
     io,
     ops::Range,
@@ -24,6 +23,7 @@ pub use kraft_log::{KRaftLogError, RecordError};
 use leftovers::TopicIds;
 use meta_properties::MetaProperties;
 pub use metadata::{Metadata, MetadataError, Topic};
+use offset_checkpoint::OffsetCheckpoint;
 use ottla_protocol::records::metadata::{MetadataRecord, PartitionRecord, ProducerIdsRecord};
 use parking_lot::Mutex;
 use thiserror::Error;
@@ -33,7 +33,8 @@ use crate::{
     atomic_file,
     config::{Durability, LogConfig},
     disk::{self, is_disk_full},
-    log::{FlushError, Log, LogOffsets, LogStart, OpenError, TopicPartition},
+    log::{FlushError, Log, LogStart, OpenError, TopicPartition},
+    recovery::RecoveryOutcome,
 };
 
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
@@ -49,15 +50,16 @@ pub struct DataDir {
     meta: MetaProperties,
     durability: Durability,
     metadata: Mutex<Arc<Metadata>>,
-    /// As of the last start.
+    /// As of the last start, but for the checkpoints, which are as they are.
     left: LeftBehind,
 }
 
 /// How the last broker left the directory.
 struct LeftBehind {
     clean: bool,
-    recovery_points: HashMap<TopicPartition, i64>,
-    log_start_offsets: HashMap<TopicPartition, i64>,
+    recovery_points: OffsetCheckpoint,
+    log_start_offsets: OffsetCheckpoint,
+    cleaned: OffsetCheckpoint,
 }
 
 /// Why a data directory cannot be used.
@@ -98,8 +100,7 @@ impl DataDir {
         let metadata = bootstrap::load(&bootstrap)
             .map_err(|source| DataDirError::Bootstrap { path: bootstrap, source })?
             .unwrap_or_default();
-        let synced = if metadata.has_flush_setting() { Durability::Power } else { durability };
-        let left = LeftBehind::of(path, synced).map_err(|source| io_error(path, source))?;
+        let left = LeftBehind::of(path).map_err(|source| io_error(path, source))?;
         let topic_ids = if was_kafkas { TopicIds::Checked } else { TopicIds::Believed };
         leftovers::clear(path, &metadata, topic_ids).map_err(|source| io_error(path, source))?;
         let metadata = Mutex::new(Arc::new(metadata));
@@ -161,33 +162,33 @@ impl DataDir {
         config: LogConfig,
         now_ms: i64,
     ) -> Result<Log, OpenError> {
-        Log::create(self.log_path(&topic_partition), topic_partition, topic_id, config, now_ms)
+        let path = self.log_path(&topic_partition);
+        self.create_in(path, topic_partition, topic_id, config, now_ms)
     }
 
-    /// The log of a partition that the metadata names; unopened ([`Log::check_files`]), unless a look at it may have to wait
-    /// for the disk. One whose directory is missing,
-    /// because the broker was killed before it was made, is made.
+    /// Opens the log of a partition that the metadata names. One whose directory is missing, because the broker was
+    /// killed before it was made, is made.
     pub fn open_log(
         &self,
         topic_partition: TopicPartition,
         topic_id: Uuid,
         config: LogConfig,
         now_ms: i64,
-    ) -> Result<Log, OpenError> {
+    ) -> Result<(Log, RecoveryOutcome), OpenError> {
         let path = self.log_path(&topic_partition);
         if !path.exists() {
-            return Log::create(path, topic_partition, topic_id, config, now_ms);
+            let log = self.create_in(path, topic_partition, topic_id, config, now_ms)?;
+            return Ok((log, RecoveryOutcome::untouched(0)));
         }
         let start = match self.left.recovery_points.get(&topic_partition) {
-            Some(&end_offset) if self.left.clean => LogStart::Clean { end_offset },
-            recovery_point => LogStart::Unclean { recovery_point: recovery_point.copied().unwrap_or(0) },
+            Some(end_offset) if self.left.clean => LogStart::Clean { end_offset },
+            recovery_point => LogStart::Unclean { recovery_point: recovery_point.unwrap_or(0) },
         };
-        let log_start_offset = self.left.log_start_offsets.get(&topic_partition).copied().unwrap_or(0);
-        if config.flush_messages == 1 {
-            let opened = Log::open(path, topic_partition, config, start, log_start_offset, now_ms)?;
-            return Ok(opened.0);
-        }
-        Ok(Log::left(path, topic_partition, config, start, log_start_offset, now_ms))
+        let log_start_offset = self.left.log_start_offsets.get(&topic_partition).unwrap_or(0);
+        let cleaned_to = self.left.cleaned.get(&topic_partition);
+        let (log, outcome) = Log::open(path, topic_partition, config, start, log_start_offset, now_ms)?;
+        log.believe_cleaned_to(cleaned_to);
+        Ok((log, outcome))
     }
 
     /// Records how far each log has been flushed, and where it begins and ends. To be called when the logs were flushed:
@@ -196,15 +197,54 @@ impl DataDir {
         self.store_checkpoints(logs, Durability::Power)
     }
 
+    /// Records up to where each log was compacted. If it is lost, they are compacted once more.
+    pub fn write_cleaner_checkpoint(&self, logs: &[Arc<Log>]) -> Result<(), DataDirError> {
+        let checkpoint = &self.left.cleaned;
+        let offsets = logs.iter().filter_map(|log| Some((log.topic_partition(), log.cleaned_to()?)));
+        checkpoint.store(offsets, self.durability).map_err(|source| io_error(checkpoint.path(), source))
+    }
+
     fn store_checkpoints(&self, logs: &[Arc<Log>], durability: Durability) -> Result<(), DataDirError> {
-        let store = |name, offset: fn(LogOffsets) -> i64| {
-            let path = self.path.join(name);
-            let offsets = logs.iter().map(|log| (log.topic_partition(), offset(log.offsets())));
-            offset_checkpoint::store(&path, offsets, durability).map_err(|source| io_error(&path, source))
-        };
-        store(offset_checkpoint::RECOVERY_POINTS, |log| log.recovery_point)?;
-        store(offset_checkpoint::LOG_START_OFFSETS, |log| log.start_offset)?;
-        store(offset_checkpoint::HIGH_WATERMARKS, |log| log.end_offset)
+        let recovery_points = &self.left.recovery_points;
+        recovery_points
+            .store(logs.iter().map(|log| (log.topic_partition(), log.recovery_point())), durability)
+            .map_err(|source| io_error(recovery_points.path(), source))?;
+        self.store_log_start_offsets(logs, durability)?;
+        let path = self.path.join(offset_checkpoint::HIGH_WATERMARKS);
+        let offsets = logs.iter().map(|log| (log.topic_partition(), log.end_offset()));
+        offset_checkpoint::store(&path, offsets, durability).map_err(|source| io_error(&path, source))
+    }
+
+    /// Records where each log begins, as the next start then has it whatever happens to the process. `logs` must be all
+    /// that are open.
+    pub fn write_log_start_offsets(&self, logs: &[Arc<Log>]) -> Result<(), DataDirError> {
+        self.store_log_start_offsets(logs, self.durability(&self.metadata()))
+    }
+
+    /// As Kafka does, without logs that begin where they always did.
+    fn store_log_start_offsets(&self, logs: &[Arc<Log>], durability: Durability) -> Result<(), DataDirError> {
+        let checkpoint = &self.left.log_start_offsets;
+        let offsets = logs.iter().map(|log| (log.topic_partition(), log.start_offset()));
+        checkpoint
+            .store(offsets.filter(|(_, offset)| *offset > 0), durability)
+            .map_err(|source| io_error(checkpoint.path(), source))
+    }
+
+    fn create_in(
+        &self,
+        path: PathBuf,
+        topic_partition: TopicPartition,
+        topic_id: Uuid,
+        config: LogConfig,
+        now_ms: i64,
+    ) -> Result<Log, OpenError> {
+        let durability = self.durability(&self.metadata());
+        for checkpoint in [&self.left.recovery_points, &self.left.log_start_offsets, &self.left.cleaned] {
+            checkpoint
+                .forget(&topic_partition, durability)
+                .map_err(|source| OpenError::from_io(checkpoint.path(), source))?;
+        }
+        Log::create(path, topic_partition, topic_id, config, now_ms)
     }
 
     /// Closes all logs, and says in the directory that the next start need not check them. `logs` must be all that
@@ -219,17 +259,16 @@ impl DataDir {
     }
 
     fn close_logs(&self, logs: &[Arc<Log>]) -> Result<(), CloseError> {
-        let mut clean = true;
+        let mut still_mapped = false;
         let durability = self.durability(&self.metadata());
         for log in logs {
             if log.config().survives_power_cut() {
                 log.flush()?;
             }
-            let closed = log.close()?;
-            clean &= !closed.still_mapped && !closed.unchecked;
+            still_mapped |= log.close()?.still_mapped;
         }
         self.store_checkpoints(logs, durability)?;
-        if !clean {
+        if still_mapped {
             return Ok(());
         }
         let path = self.path.join(CLEAN_SHUTDOWN);
@@ -277,15 +316,14 @@ pub enum CloseError {
 }
 
 impl LeftBehind {
-    /// The clean-shutdown mark holds for one start only, even if the power is cut.
-    fn of(path: &Path, durability: Durability) -> io::Result<LeftBehind> {
+    /// The clean-shutdown mark holds for one start only.
+    fn of(path: &Path) -> io::Result<LeftBehind> {
         let clean = disk::remove_file_if_present(&path.join(CLEAN_SHUTDOWN))?;
-        if durability != Durability::Process {
-            disk::sync_dir(path)?;
-        }
-        let recovery_points = offset_checkpoint::load(&path.join(offset_checkpoint::RECOVERY_POINTS))?;
-        let log_start_offsets = offset_checkpoint::load(&path.join(offset_checkpoint::LOG_START_OFFSETS))?;
-        Ok(LeftBehind { clean, recovery_points, log_start_offsets })
+        let recovery_points = OffsetCheckpoint::load(path.join(offset_checkpoint::RECOVERY_POINTS))?;
+        let log_start_offsets = OffsetCheckpoint::load(path.join(offset_checkpoint::LOG_START_OFFSETS))?;
+        // Without it, compaction begins from the start.
+        let cleaned = OffsetCheckpoint::load_or_empty(path.join(offset_checkpoint::CLEANED));
+        Ok(LeftBehind { clean, recovery_points, log_start_offsets, cleaned })
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod active_segment;
 mod atomic_file;
+mod compaction;
 mod config;
 mod data_dir;
 #[cfg(feature = "faults")]
@@ -27,6 +28,7 @@ mod segment_indexes;
 mod text_lines;
 mod transaction_index;
 
+pub use compaction::CompactionPolicy;
 pub use config::{Durability, LogConfig};
 pub use data_dir::{
     AdoptionError, BootstrapError, CloseError, DataDir, DataDirError, KRaftLogError, Metadata, MetadataError,
@@ -34,10 +36,10 @@ pub use data_dir::{
 };
 pub use leader_epochs::EpochEnd;
 pub use log::{
-    ActiveProducer, AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, DeleteError,
-    FlushDue, FlushError, Isolation, Log, LogStart, LogStopped, MarkerError, OpenError, ReadError,
-    ReadOutcome, RecordRefused, ReplaceError, StartOffsetError, TopicPartition, TransactionMarker,
-    TransactionOutcome,
+    ActiveProducer, AppendContext, AppendError, AppendOrigin, AppendOutcome, CloseOutcome, CompactionError,
+    CompactionOutcome, CompactionRequest, DeleteError, Dirtiness, FlushDue, FlushError, Isolation, Log,
+    LogStart, LogStopped, MarkerError, OpenError, ReadError, ReadOutcome, RecordRefused, ReplaceError,
+    RetentionError, StartOffsetError, TopicPartition, TransactionMarker, TransactionOutcome,
 };
 pub use partition_files::{CleanedFiles, Deletion, FileKind};
 pub use producer_state::{SequenceError, VerificationGuard, VerificationRequest};

@@ -7,7 +7,7 @@ mod verification;
 
 use std::{
     cmp::Ordering,
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
 };
 
 use ottla_protocol::{
@@ -20,6 +20,7 @@ pub(crate) use verification::Verifications;
 pub use verification::{VerificationGuard, VerificationRequest};
 
 use crate::{
+    compaction::LastTrace,
     log::{AppendOrigin, MarkerError, TransactionMarker},
     transaction_index::AbortedEntry,
 };
@@ -184,6 +185,18 @@ impl ProducerStates {
             producer.current_txn_first_offset.is_some()
                 || now_ms.saturating_sub(producer.last_timestamp) < expiration_ms
         });
+    }
+
+    /// The batches that compaction must not take without a trace.
+    pub(crate) fn last_traces(&self) -> HashMap<i64, LastTrace> {
+        let trace = |(&producer_id, producer): (&i64, &Producer)| {
+            let trace = match producer.batches.back() {
+                Some(last) => LastTrace::Records { last_offset: last.last_offset },
+                None => LastTrace::Marker { producer_epoch: producer.epoch },
+            };
+            (producer_id, trace)
+        };
+        self.producers.iter().map(trace).collect()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {

@@ -18,7 +18,7 @@ use crate::{
     partition_files::{FileKind, Lease, PartitionFiles, Retirement, SegmentFiles},
     publish::{Published, SegmentEnd},
     segment_indexes::SegmentIndexes,
-    transaction_index::{AbortedEntry, AbortedTransaction, Search, TransactionIndex},
+    transaction_index::{AbortedEntry, Search, TransactionIndex},
 };
 
 /// What a compressed batch may grow to where its records have to be looked at.
@@ -175,13 +175,13 @@ impl Segment {
         !self.aborted.read().is_empty()
     }
 
-    /// Adds the transactions that were aborted by a marker in this segment and of which something lies in
+    /// Gives the transactions that were aborted by a marker in this segment and of which something lies in
     /// `[from_offset, upper_bound)`.
     pub(crate) fn collect_aborted(
         &self,
         from_offset: i64,
         upper_bound: i64,
-        found: &mut Vec<AbortedTransaction>,
+        found: &mut dyn FnMut(AbortedEntry),
     ) -> Result<Search, SegmentError> {
         let lease = self.lease()?;
         let path = lease.path(FileKind::TransactionIndex);
@@ -260,6 +260,12 @@ impl Segment {
         self.last_time_entry(|_| true)
     }
 
+    /// The largest timestamp of the first batch; `None` without one.
+    pub(crate) fn first_timestamp(&self) -> Result<Option<i64>, SegmentError> {
+        let batches = self.batches()?;
+        Ok(self.batch_at(batches.bytes(), 0)?.map(|first| first.header().max_timestamp))
+    }
+
     /// Every batch up to the published end.
     pub(crate) fn batches(&self) -> Result<Batches, SegmentError> {
         let (end, map) = self.content.view(|end, held| self.map(end, held));
@@ -319,7 +325,7 @@ impl Segment {
     }
 
     /// Where the batch begins that holds `offset`, or the first one behind it.
-    fn position_of(&self, batches: &[u8], offset: i64) -> Result<Option<usize>, SegmentError> {
+    pub(crate) fn position_of(&self, batches: &[u8], offset: i64) -> Result<Option<usize>, SegmentError> {
         let relative_offset = (offset - self.base_offset).clamp(0, i64::from(u32::MAX)) as u32;
         let mut position =
             self.indexed_position(batches, |entry| entry.relative_offset <= relative_offset)?;
@@ -377,7 +383,7 @@ impl Segment {
         Ok(None)
     }
 
-    fn batch_at<'a>(
+    pub(crate) fn batch_at<'a>(
         &self,
         batches: &'a [u8],
         position: usize,

@@ -1,6 +1,6 @@
 //! When a batch gets index entries, by Kafka's rules; used by the append and by recovery alike.
 
-use std::io;
+use std::{io, path::Path};
 
 use ottla_protocol::{NO_TIMESTAMP, batch::BatchHeader};
 
@@ -62,7 +62,8 @@ impl SegmentIndexes {
     /// the last one that was; the first of a segment never is.
     pub(crate) fn note(&mut self, base_offset: i64, position: u32, batch: &BatchHeader, interval_bytes: u32) {
         let relative_offset = (batch.last_offset() - base_offset) as u32;
-        if batch.max_timestamp > self.largest.timestamp {
+        // One that compaction has emptied keeps its largest timestamp, but has no record that a look-up could find.
+        if batch.max_timestamp > self.largest.timestamp && batch.records_count > 0 {
             self.largest = TimeEntry { timestamp: batch.max_timestamp, relative_offset };
         }
         if self.bytes_since_entry > interval_bytes {
@@ -105,6 +106,12 @@ impl SegmentIndexes {
     pub(crate) fn finish(&mut self, files: &PartitionFiles, base_offset: i64) -> io::Result<[DiskFile; 2]> {
         self.push_largest();
         self.write(files, base_offset)
+    }
+
+    /// [`SegmentIndexes::finish`] for files that do not have their names yet.
+    pub(crate) fn finish_at(&mut self, offsets: &Path, times: &Path) -> io::Result<[DiskFile; 2]> {
+        self.push_largest();
+        Ok([self.offsets.write(offsets)?, self.times.write(times)?])
     }
 
     fn push_largest(&mut self) {

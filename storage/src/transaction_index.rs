@@ -163,20 +163,17 @@ impl TransactionIndex {
         }
     }
 
-    /// Adds the aborted transactions of which something lies in `[from_offset, upper_bound)`.
+    /// Gives the aborted transactions of which something lies in `[from_offset, upper_bound)`.
     pub(crate) fn collect(
         &self,
         path: &Path,
         from_offset: i64,
         upper_bound: i64,
-        found: &mut Vec<AbortedTransaction>,
+        found: &mut dyn FnMut(AbortedEntry),
     ) -> io::Result<Search> {
         let mut take = |entry: AbortedEntry| {
             if entry.last_offset >= from_offset && entry.first_offset < upper_bound {
-                found.push(AbortedTransaction {
-                    producer_id: entry.producer_id,
-                    first_offset: entry.first_offset,
-                });
+                found(entry);
             }
             entry.last_stable_offset >= upper_bound
         };
@@ -234,8 +231,8 @@ mod tests {
 
     fn collect(index: &TransactionIndex, path: &Path, from: i64, upper: i64) -> (Vec<i64>, Search) {
         let mut found = Vec::new();
-        let search = index.collect(path, from, upper, &mut found).unwrap();
-        (found.iter().map(|aborted| aborted.producer_id).collect(), search)
+        let search = index.collect(path, from, upper, &mut |entry| found.push(entry.producer_id)).unwrap();
+        (found, search)
     }
 
     const ENTRIES: [AbortedEntry; 3] =

@@ -51,6 +51,10 @@ settings! {
         "The age in hours at which a segment is closed, where log.roll.ms is not set.";
     log_roll_ms: Option<i64> = None, "log.roll.ms", any(),
         "The age in milliseconds at which a segment is closed.";
+    log_roll_jitter_hours: i32 = 0, "log.roll.jitter.hours", NOT_NEGATIVE,
+        "Up to this many hours earlier a segment is closed by age, where log.roll.jitter.ms is not set.";
+    log_roll_jitter_ms: Option<i64> = None, "log.roll.jitter.ms", any(),
+        "Up to this many milliseconds earlier a segment is closed by age.";
     log_index_size_max_bytes: i32 = 10_485_760, "log.index.size.max.bytes", only(|bytes| *bytes >= 4, "at least 4"),
         "The largest size of a segment's offset index.";
     log_index_interval_bytes: i32 = 4_096, "log.index.interval.bytes", NOT_NEGATIVE,
@@ -65,10 +69,20 @@ settings! {
         "How large a partition may grow before its oldest segments are deleted; -1 is without limit.";
     log_retention_check_interval_ms: i64 = 300_000, "log.retention.check.interval.ms", only(|ms| *ms >= 1, "at least 1"),
         "How often logs are checked for segments whose retention is over.";
+    log_initial_task_delay_ms: i64 = 30_000, "log.initial.task.delay.ms", only(|ms| *ms >= 0, "at least 0"),
+        "How long after the start logs are first checked for segments whose retention is over.";
     log_segment_delete_delay_ms: i64 = 60_000, "log.segment.delete.delay.ms", only(|ms| *ms >= 0, "at least 0"),
-        "How long a deleted segment's files stay.";
+        "How long a deleted segment's files stay; without effect, they go as soon as nobody reads them.";
     log_cleanup_policy: CleanupPolicy = CleanupPolicy { delete: true, compact: false }, "log.cleanup.policy", any(),
         "What becomes of old segments: delete, compact, or both.";
+    log_cleaner_enable: bool = true, "log.cleaner.enable", any(),
+        "Whether compacted topics, __consumer_offsets among them, are compacted. Without it they grow for ever.";
+    log_cleaner_backoff_ms: i64 = 15_000, "log.cleaner.backoff.ms", only(|ms| *ms >= 0, "at least 0"),
+        "How long the log cleaner rests before it looks for logs to compact again.";
+    log_cleaner_dedupe_buffer_size: i64 = 134_217_728, "log.cleaner.dedupe.buffer.size", only(|bytes| *bytes >= 0, "at least 0"),
+        "How much memory the offsets of keys may take during a compaction. It is taken as keys come; with less than all of them need, a log is compacted in several rounds.";
+    log_cleaner_io_max_bytes_per_second: f64 = f64::MAX, "log.cleaner.io.max.bytes.per.second", only(|rate| *rate > 0.0, "more than 0"),
+        "How many bytes the log cleaner reads and writes in a second at most, on average.";
     log_cleaner_delete_retention_ms: i64 = 86_400_000, "log.cleaner.delete.retention.ms", only(|ms| *ms >= 0, "at least 0"),
         "How long a compacted topic keeps its tombstones.";
     log_cleaner_min_compaction_lag_ms: i64 = 0, "log.cleaner.min.compaction.lag.ms", only(|ms| *ms >= 0, "at least 0"),

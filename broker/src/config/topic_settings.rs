@@ -1,7 +1,7 @@
 //! The properties of a topic. Names and types are Kafka's; the defaults are the broker's own settings.
 
 use ottla_protocol::batch::TimestampType;
-use ottla_storage::LogConfig;
+use ottla_storage::{CompactionPolicy, LogConfig};
 
 use crate::config::broker_settings::BrokerSettings;
 use crate::config::table::{any, only, settings};
@@ -26,7 +26,7 @@ settings! {
     delete_retention_ms: i64 = 86_400_000, "delete.retention.ms", NOT_NEGATIVE,
         "How long a compacted topic keeps its tombstones.";
     file_delete_delay_ms: i64 = 60_000, "file.delete.delay.ms", NOT_NEGATIVE,
-        "How long a deleted segment's files stay.";
+        "How long a deleted segment's files stay; without effect, they go as soon as nobody reads them.";
     flush_messages: i64 = i64::MAX, "flush.messages", only(|count| *count >= 1, "at least 1"),
         "After how many records a partition is forced to disk; 1 is before every acknowledgement.";
     flush_ms: i64 = i64::MAX, "flush.ms", NOT_NEGATIVE,
@@ -74,7 +74,7 @@ settings! {
     segment_index_bytes: i32 = 10_485_760, "segment.index.bytes", only(|bytes| *bytes >= 4, "at least 4"),
         "The largest size of a segment's offset index.";
     segment_jitter_ms: i64 = 0, "segment.jitter.ms", NOT_NEGATIVE,
-        "Spreads the closing of segments by age over this time; without effect on one broker.";
+        "Up to this much earlier a segment is closed by age, so that not all close at once.";
     segment_ms: i64 = 604_800_000, "segment.ms", only(|ms| *ms >= 1, "at least 1"),
         "The age at which a segment is closed.";
     unclean_leader_election_enable: bool = false, "unclean.leader.election.enable", any(),
@@ -110,6 +110,9 @@ impl TopicSettings {
             retention_ms: retention_ms(broker),
             segment_bytes: broker.log_segment_bytes,
             segment_index_bytes: broker.log_index_size_max_bytes,
+            segment_jitter_ms: broker
+                .log_roll_jitter_ms
+                .unwrap_or(i64::from(broker.log_roll_jitter_hours) * HOUR_MS),
             segment_ms: broker.log_roll_ms.unwrap_or(i64::from(broker.log_roll_hours) * HOUR_MS),
             unclean_leader_election_enable: broker.unclean_leader_election_enable,
             ..TopicSettings::default()
@@ -123,6 +126,7 @@ impl TopicSettings {
         LogConfig {
             segment_bytes: self.segment_bytes.unsigned_abs(),
             segment_ms: self.segment_ms,
+            segment_jitter_ms: self.segment_jitter_ms,
             segment_index_bytes: self.segment_index_bytes.unsigned_abs(),
             index_interval_bytes: self.index_interval_bytes.unsigned_abs(),
             max_message_bytes: self.max_message_bytes.unsigned_abs(),
@@ -132,9 +136,21 @@ impl TopicSettings {
             },
             message_timestamp_before_max_ms: self.message_timestamp_before_max_ms,
             message_timestamp_after_max_ms: self.message_timestamp_after_max_ms,
+            deletes: self.cleanup_policy.delete,
+            retention_ms: self.retention_ms,
+            retention_bytes: self.retention_bytes,
             compacted: self.cleanup_policy.compact,
             flush_messages: self.flush_messages,
             flush_ms: self.flush_ms,
+        }
+    }
+
+    pub(crate) fn compaction_policy(&self) -> CompactionPolicy {
+        CompactionPolicy {
+            min_cleanable_dirty_ratio: self.min_cleanable_dirty_ratio,
+            min_compaction_lag_ms: self.min_compaction_lag_ms,
+            max_compaction_lag_ms: self.max_compaction_lag_ms,
+            delete_retention_ms: self.delete_retention_ms,
         }
     }
 }
@@ -162,6 +178,7 @@ pub fn broker_synonyms(topic_property: &str) -> &'static [&'static str] {
         "retention.ms" => &["log.retention.ms", "log.retention.minutes", "log.retention.hours"],
         "segment.bytes" => &["log.segment.bytes"],
         "segment.index.bytes" => &["log.index.size.max.bytes"],
+        "segment.jitter.ms" => &["log.roll.jitter.ms", "log.roll.jitter.hours"],
         "segment.ms" => &["log.roll.ms", "log.roll.hours"],
         "unclean.leader.election.enable" => &["unclean.leader.election.enable"],
         _ => &[],

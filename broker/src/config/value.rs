@@ -103,7 +103,7 @@ impl ConfigValue for f64 {
 
     fn to_text(&self) -> Option<String> {
         // As Java's Double.toString for the magnitudes that settings have.
-        Some(format!("{self:?}"))
+        Some(format!("{self:?}").replace('e', "E"))
     }
 }
 

@@ -11,6 +11,7 @@ use ottla_storage::{CloseError, DataDir, DataDirError, Log, LogConfig, OpenError
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use crate::cleaner::Cleaner;
 use crate::clock::Clock;
 use crate::flush_schedule::FlushSchedule;
 use crate::partition::Partition;
@@ -21,6 +22,7 @@ pub(super) struct TopicStore {
     pub(super) data_dir: DataDir,
     pub(super) clock: Clock,
     pub(super) flush_schedule: Arc<FlushSchedule>,
+    pub(super) cleaner: Arc<Cleaner>,
     /// Ids that are ours to give.
     producer_ids: Mutex<Range<i64>>,
 }
@@ -36,11 +38,13 @@ pub(super) struct NewPartitions<'a> {
 impl TopicStore {
     pub(super) fn new(data_dir: DataDir, clock: Clock) -> TopicStore {
         let flush_schedule = Arc::new(FlushSchedule::new(clock.clone()));
-        TopicStore { data_dir, clock, flush_schedule, producer_ids: Mutex::new(0..0) }
+        let cleaner = Arc::new(Cleaner::new(clock.clone()));
+        TopicStore { data_dir, clock, flush_schedule, cleaner, producer_ids: Mutex::new(0..0) }
     }
 
     fn partition(&self, index: i32, leader_epoch: i32, log: Log) -> Partition {
-        Partition::new(index, leader_epoch, log, Arc::clone(&self.flush_schedule))
+        let (flush_schedule, cleaner) = (Arc::clone(&self.flush_schedule), Arc::clone(&self.cleaner));
+        Partition::new(index, leader_epoch, log, flush_schedule, cleaner)
     }
 
     /// Makes a topic: its logs first, so that metadata never names a partition that has none.
@@ -92,7 +96,7 @@ impl TopicStore {
         self.data_dir.create_log(topic_partition, new.topic_id, new.config.clone(), self.clock.now_ms())
     }
 
-    /// The partitions of a topic that the metadata names. Their logs are looked at when they are used.
+    /// Opens the partitions of a topic that the metadata names.
     pub(super) fn open_partitions(
         &self,
         name: &str,
@@ -101,8 +105,12 @@ impl TopicStore {
     ) -> Result<Vec<Arc<Partition>>, OpenError> {
         let partitions = topic.partitions.iter().map(|(&index, record)| {
             let topic_partition = TopicPartition { topic: name.to_owned(), partition: index };
-            let log =
-                self.data_dir.open_log(topic_partition, topic.id, config.clone(), self.clock.now_ms())?;
+            let opened =
+                self.data_dir.open_log(topic_partition, topic.id, config.clone(), self.clock.now_ms());
+            let (log, recovered) = opened?;
+            if recovered.truncation.is_some() {
+                tracing::warn!("{name}-{index}: {recovered}");
+            }
             Ok(Arc::new(self.partition(index, record.leader_epoch, log)))
         });
         partitions.collect()
@@ -143,6 +151,14 @@ impl TopicStore {
 
     pub(super) fn write_checkpoints(&self, partitions: &[Arc<Partition>]) -> Result<(), DataDirError> {
         self.data_dir.write_checkpoints(&logs(partitions))
+    }
+
+    pub(super) fn write_cleaner_checkpoint(&self, partitions: &[Arc<Partition>]) -> Result<(), DataDirError> {
+        self.data_dir.write_cleaner_checkpoint(&logs(partitions))
+    }
+
+    pub(super) fn write_log_start_offsets(&self, partitions: &[Arc<Partition>]) -> Result<(), DataDirError> {
+        self.data_dir.write_log_start_offsets(&logs(partitions))
     }
 
     fn commit(&self, records: &[MetadataRecord]) -> Result<(), DataDirError> {

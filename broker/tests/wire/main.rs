@@ -4,6 +4,7 @@ mod admin;
 mod api_versions;
 mod bad_frames;
 mod configs;
+mod delete_records;
 mod describe_producers;
 mod fetch;
 mod fetch_sessions;

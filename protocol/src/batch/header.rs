@@ -15,14 +15,16 @@ pub(super) const LENGTH_AT: usize = 8;
 pub(super) const LEADER_EPOCH_AT: usize = 12;
 pub(super) const CRC_AT: usize = 17;
 pub(super) const ATTRIBUTES_AT: usize = 21;
+pub(super) const BASE_TIMESTAMP_AT: usize = 27;
 pub(super) const MAX_TIMESTAMP_AT: usize = 35;
+pub(super) const COUNT_AT: usize = 57;
 
 pub(super) const MAGIC: i8 = 2;
 pub(super) const CODEC_MASK: i16 = 0x07;
 pub(super) const LOG_APPEND_TIME_FLAG: i16 = 0x08;
 pub(super) const TRANSACTIONAL_FLAG: i16 = 0x10;
 pub(super) const CONTROL_FLAG: i16 = 0x20;
-const DELETE_HORIZON_FLAG: i16 = 0x40;
+pub(super) const DELETE_HORIZON_FLAG: i16 = 0x40;
 
 /// The fields of a batch header, as they stand in the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +116,10 @@ impl BatchHeader {
     /// Set by the log cleaner (KIP-534): then the base timestamp is the time from which tombstones may go.
     pub fn has_delete_horizon(&self) -> bool {
         self.attributes & DELETE_HORIZON_FLAG != 0
+    }
+
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        self.has_delete_horizon().then_some(self.base_timestamp)
     }
 
     pub fn has_producer_id(&self) -> bool {

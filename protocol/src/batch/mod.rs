@@ -14,6 +14,7 @@ mod error;
 mod header;
 mod mutate;
 mod records;
+mod retain;
 mod validate;
 mod view;
 
@@ -22,5 +23,6 @@ pub use error::{BatchError, RecordFault};
 pub use header::{BatchHeader, HEADER_BYTES, TimestampType};
 pub use mutate::{set_base_offset, set_header_timestamp, set_leader_epoch};
 pub use records::{Header, Headers, Record, RecordIter, Records};
+pub use retain::{BatchRewriter, HorizonFor, Retained, put_empty_batch};
 pub use validate::RecordsSummary;
 pub use view::{RecordBatch, batches};

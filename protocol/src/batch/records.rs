@@ -109,6 +109,11 @@ impl<'a> Iterator for RecordIter<'a> {
 }
 
 impl RecordIter<'_> {
+    /// How many of the records' bytes lie behind the last record given.
+    pub(super) fn left_bytes(&self) -> usize {
+        self.rest.len()
+    }
+
     fn end<T>(&mut self) -> Option<Result<T, BatchError>> {
         if self.rest.is_empty() { None } else { self.fail(self.next, RecordFault::TrailingBytes) }
     }
@@ -174,6 +179,14 @@ impl<'a> RawRecord<'a> {
     pub(super) fn take(bytes: &mut &'a [u8]) -> Result<Self, RecordFault> {
         let mut record = take_length_prefixed(bytes).ok_or(RecordFault::Cut)?;
         Self::parse(&mut record)
+    }
+
+    /// A record's attributes, its timestamp delta, and everything behind that.
+    pub(super) fn split_timestamp(bytes: &mut &'a [u8]) -> Result<(u8, i64, &'a [u8]), RecordFault> {
+        let record = take_length_prefixed(bytes).ok_or(RecordFault::Cut)?;
+        let (&attributes, mut rest) = record.split_first().ok_or(RecordFault::Cut)?;
+        let timestamp_delta = varint::take_i64(&mut rest).ok_or(RecordFault::Cut)?;
+        Ok((attributes, timestamp_delta, rest))
     }
 
     #[inline]

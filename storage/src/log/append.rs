@@ -48,6 +48,8 @@ pub struct AppendOutcome {
     pub last_stable_offset: i64,
     /// The batch was there already: a producer had sent it again.
     pub duplicate: bool,
+    /// A segment was ended to make room.
+    pub rolled: bool,
     pub flush: FlushDue,
 }
 
@@ -141,7 +143,7 @@ impl Log {
     ) -> Result<AppendOutcome, AppendError> {
         let base_offset = writer.end_offset();
         let incoming = incoming(batches, base_offset, size_bytes);
-        self.make_room(writer, incoming, config, context.now_ms)?;
+        let rolled = self.make_room(writer, incoming, config, context.now_ms)?;
         self.begin_epoch(context.leader_epoch, base_offset)?;
         let mut next_offset = base_offset;
         disk::step("copy", self.dir());
@@ -160,6 +162,7 @@ impl Log {
             log_start_offset: self.start_offset(),
             last_stable_offset: writer.last_stable_offset(),
             duplicate: false,
+            rolled,
             flush: self.flush_due(next_offset, config),
         })
     }
@@ -172,6 +175,7 @@ impl Log {
             log_start_offset: self.start_offset(),
             last_stable_offset: writer.last_stable_offset(),
             duplicate: true,
+            rolled: false,
             flush: self.flush_due(original.last_offset + 1, config),
         }
     }
@@ -185,19 +189,21 @@ impl Log {
         }
     }
 
-    /// Afterwards nothing can fail any more.
+    /// Whether a segment was ended for it. Afterwards nothing can fail any more.
     fn make_room(
         &self,
         writer: &mut LogWriter,
         incoming: Incoming,
         config: &LogConfig,
         now_ms: i64,
-    ) -> Result<(), AppendError> {
-        if writer.active.must_roll(incoming, config, now_ms) {
+    ) -> Result<bool, AppendError> {
+        let rolls = writer.active.must_roll(incoming, config, now_ms);
+        if rolls {
             let active = writer.roll(now_ms).map_err(|source| self.append_error(source))?;
             self.segments.write().list.push(Arc::clone(active));
         }
-        writer.active.reserve(incoming.size_bytes, config).map_err(|source| self.append_error(source))
+        writer.active.reserve(incoming.size_bytes, config).map_err(|source| self.append_error(source))?;
+        Ok(rolls)
     }
 
     fn begin_epoch(&self, leader_epoch: i32, base_offset: i64) -> Result<(), AppendError> {

@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{Log, LogStopped, Segments, State, WakeError};
 use crate::{
     segment::{Segment, SegmentError},
-    transaction_index::{AbortedTransaction, Search},
+    transaction_index::{AbortedEntry, AbortedTransaction, Search},
 };
 
 /// What a reader wants to see of transactions (KIP-98).
@@ -96,7 +96,7 @@ impl Log {
     /// The end of what may be read. The log end, for there is one replica; but with `flush.messages=1` only what a power
     /// cut leaves, so that nobody sees a record which is then gone.
     pub fn high_watermark(&self) -> i64 {
-        self.readable_end(&self.opened_segments())
+        self.readable_end(&self.segments.read())
     }
 
     fn readable_end(&self, segments: &Segments) -> i64 {
@@ -140,11 +140,12 @@ impl Log {
         let is_bounded = committed || self.is_read_when_synced();
         let from = if offset >= readable_end { &[] } else { segments.from(offset) };
         let with_aborted = from.iter().filter(|segment| committed && segment.has_aborted_transactions());
+        // Compaction may have taken everything behind `offset` from its segment, and everything from the next ones.
+        let behind = from.iter().skip(1).find(|segment| segment.end().position > 0);
         Ok(ReadStart {
             below_offset: if is_bounded { readable_end } else { i64::MAX },
             with_aborted: with_aborted.cloned().collect(),
-            // Compaction may have taken everything behind `offset` from its segment.
-            segments: from.iter().take(2).cloned().collect(),
+            segments: from.first().into_iter().chain(behind).cloned().collect(),
             log_start_offset: start,
             last_stable_offset,
         })
@@ -169,13 +170,13 @@ impl Log {
 
     /// Runs `look` on the segments of a log that is awake.
     pub(super) fn with_segments<R>(&self, look: impl FnOnce(&Segments) -> R) -> Result<R, ReadError> {
-        if matches!(self.segments.read().state, State::Unopened | State::Dormant) {
+        if self.segments.read().state == State::Dormant {
             self.wake()?;
         }
         let segments = self.segments.read();
         match segments.state {
             State::Stopped(stopped) => Err(ReadError::Stopped(stopped)),
-            State::Ready | State::Dormant | State::Unopened => Ok(look(&segments)),
+            State::Ready | State::Dormant => Ok(look(&segments)),
         }
     }
 }
@@ -187,8 +188,11 @@ fn aborted_in(
     upper_bound: i64,
 ) -> Result<Vec<AbortedTransaction>, SegmentError> {
     let mut found = Vec::new();
+    let mut take = |AbortedEntry { producer_id, first_offset, .. }| {
+        found.push(AbortedTransaction { producer_id, first_offset });
+    };
     for segment in segments {
-        if segment.collect_aborted(from_offset, upper_bound, &mut found)? == Search::Complete {
+        if segment.collect_aborted(from_offset, upper_bound, &mut take)? == Search::Complete {
             break;
         }
     }
