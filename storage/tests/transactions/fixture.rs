@@ -174,6 +174,27 @@ impl Fixture {
         self.open(LogStart::Unclean { recovery_point })
     }
 
+    #[cfg(feature = "faults")]
+    pub(crate) fn data_dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// Goes on with what a power cut leaves.
+    #[cfg(feature = "faults")]
+    pub(crate) fn lose_power(&mut self, disk: &ottla_storage::faults::FaultyDisk) {
+        let left = tempfile::tempdir().unwrap();
+        disk.cut_power(left.path()).unwrap();
+        self.log = None;
+        self.dir = left;
+    }
+
+    /// Opens a log that was closed.
+    #[cfg(feature = "faults")]
+    pub(crate) fn reopen(&mut self, start: LogStart) {
+        self.log = None;
+        self.open(start);
+    }
+
     /// Ends without closing, and says from where on the next start has to look.
     pub(crate) fn stop(&mut self) -> i64 {
         let recovery_point = self.log().recovery_point();

@@ -2,6 +2,8 @@
 //! KIP-890).
 #![allow(clippy::disallowed_methods)]
 
+#[cfg(feature = "faults")]
+mod crash;
 mod fixture;
 mod idempotence;
 mod markers;

@@ -137,7 +137,7 @@ proptest! {
         };
         for op in ops {
             harness.run(&op);
-            harness.check();
+            check(&harness.fixture, &harness.oracle);
         }
     }
 }
@@ -161,7 +161,7 @@ impl Harness {
             }
             Op::Read { offset, max_bytes } => {
                 let offset = offset.index(self.oracle.end() as usize + 1) as i64;
-                self.read(offset, max_bytes);
+                read(&self.fixture, &self.oracle, offset, max_bytes);
             }
             Op::Flush => self.fixture.log().flush().unwrap(),
             Op::Restart => {
@@ -301,60 +301,60 @@ impl Harness {
         self.fixture.open(LogStart::Unclean { recovery_point });
         self.verifications.clear();
     }
+}
 
-    fn check(&self) {
-        let log = self.fixture.log();
-        assert_eq!(log.end_offset(), self.oracle.end());
-        assert_eq!(self.fixture.stable(), self.oracle.stable());
-        assert_eq!(log.producers().unwrap(), self.oracle.active_producers());
-        let consumed = self.consume();
-        assert_eq!(consumed, self.oracle.committed());
-    }
+/// That the log is what the oracle says.
+pub(crate) fn check(fixture: &Fixture, oracle: &Oracle) {
+    let log = fixture.log();
+    assert_eq!(log.end_offset(), oracle.end());
+    assert_eq!(fixture.stable(), oracle.stable());
+    assert_eq!(log.producers().unwrap(), oracle.active_producers());
+    assert_eq!(consume(fixture, oracle), oracle.committed());
+}
 
-    fn read(&self, offset: i64, max_bytes: usize) -> ReadOutcome {
-        let read = self.fixture.log().read(offset, max_bytes, true, Isolation::ReadCommitted).unwrap();
-        let found = layout(&read.records);
-        let stable = self.oracle.stable();
-        assert_eq!(found.is_empty(), offset >= stable);
-        let from = self.oracle.history.iter().skip_while(|entry| entry.next_offset() <= offset);
-        let expected: Vec<_> = from.take(found.len()).collect();
-        let starts: Vec<_> = expected.iter().map(|entry| entry.base_offset).collect();
-        assert_eq!(found.iter().map(|(base_offset, _)| *base_offset).collect::<Vec<_>>(), starts);
-        match expected.last() {
-            Some(last) => {
-                assert!(last.next_offset() <= stable);
-                assert_eq!(read.aborted, self.oracle.aborted(offset, last.next_offset()));
-            }
-            None => assert!(read.aborted.is_empty()),
+fn read(fixture: &Fixture, oracle: &Oracle, offset: i64, max_bytes: usize) -> ReadOutcome {
+    let read = fixture.log().read(offset, max_bytes, true, Isolation::ReadCommitted).unwrap();
+    let found = layout(&read.records);
+    let stable = oracle.stable();
+    assert_eq!(found.is_empty(), offset >= stable);
+    let from = oracle.history.iter().skip_while(|entry| entry.next_offset() <= offset);
+    let expected: Vec<_> = from.take(found.len()).collect();
+    let starts: Vec<_> = expected.iter().map(|entry| entry.base_offset).collect();
+    assert_eq!(found.iter().map(|(base_offset, _)| *base_offset).collect::<Vec<_>>(), starts);
+    match expected.last() {
+        Some(last) => {
+            assert!(last.next_offset() <= stable);
+            assert_eq!(read.aborted, oracle.aborted(offset, last.next_offset()));
         }
-        read
+        None => assert!(read.aborted.is_empty()),
     }
+    read
+}
 
-    /// Reads as Kafka's consumer does: a producer's batches are left out from where its aborted transaction begins up
-    /// to its abort marker. Returns the base offsets of what is left.
-    fn consume(&self) -> Vec<i64> {
-        let mut consumed = Vec::new();
-        let mut offset = 0;
-        loop {
-            let mut read = self.read(offset, 300);
-            if read.records.is_empty() {
-                return consumed;
+/// Reads as Kafka's consumer does: a producer's batches are left out from where its aborted transaction begins up
+/// to its abort marker. Returns the base offsets of what is left.
+fn consume(fixture: &Fixture, oracle: &Oracle) -> Vec<i64> {
+    let mut consumed = Vec::new();
+    let mut offset = 0;
+    loop {
+        let mut read = read(fixture, oracle, offset, 300);
+        if read.records.is_empty() {
+            return consumed;
+        }
+        read.aborted.sort_by_key(|aborted| aborted.first_offset);
+        let mut aborted = read.aborted.iter().peekable();
+        let mut skipped = BTreeSet::new();
+        for batch in batch::batches(&read.records) {
+            let header = *batch.unwrap().header();
+            while let Some(begun) = aborted.next_if(|begun| begun.first_offset <= header.last_offset()) {
+                skipped.insert(begun.producer_id);
             }
-            read.aborted.sort_by_key(|aborted| aborted.first_offset);
-            let mut aborted = read.aborted.iter().peekable();
-            let mut skipped = BTreeSet::new();
-            for batch in batch::batches(&read.records) {
-                let header = *batch.unwrap().header();
-                while let Some(begun) = aborted.next_if(|begun| begun.first_offset <= header.last_offset()) {
-                    skipped.insert(begun.producer_id);
-                }
-                if header.is_control() {
-                    skipped.remove(&header.producer_id);
-                } else if !header.is_transactional() || !skipped.contains(&header.producer_id) {
-                    consumed.push(header.base_offset);
-                }
-                offset = header.next_offset();
+            if header.is_control() {
+                skipped.remove(&header.producer_id);
+            } else if !header.is_transactional() || !skipped.contains(&header.producer_id) {
+                consumed.push(header.base_offset);
             }
+            offset = header.next_offset();
         }
     }
 }
