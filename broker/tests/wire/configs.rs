@@ -22,7 +22,7 @@ async fn describe(wire: &mut Wire, kind: i8, name: &str, keys: Option<&[&str]>) 
 }
 
 /// Changes one setting of topic `t`: operation 0 sets, 1 deletes, 2 appends, 3 subtracts.
-async fn alter(wire: &mut Wire, name: &str, operation: i8, value: Option<&str>) -> i16 {
+pub(crate) async fn alter(wire: &mut Wire, name: &str, operation: i8, value: Option<&str>) -> i16 {
     let config = AlterableConfig::default().with_name(text(name)).with_config_operation(operation);
     let config = config.with_value(value.map(text));
     let resource = AlterConfigsResource::default().with_resource_type(TOPIC).with_resource_name(text("t"));

@@ -3,6 +3,7 @@
 mod admin;
 mod api_versions;
 mod bad_frames;
+mod compaction;
 mod configs;
 mod delete_records;
 mod describe_producers;
