@@ -182,6 +182,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 group.initial.rebalance.delay.ms=0
+log.cleaner.backoff.ms=100
 "
     )
 }
