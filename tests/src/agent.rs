@@ -13,13 +13,15 @@
 //! | `commit` | | everything that was polled is committed |
 //! | `close` | | the member has left its group |
 //!
-//! Java's agent has transactions, too, of a producer for each transactional `id`:
+//! Java's agent has transactions, too, of a producer for each transactional `id`, and reads what is committed:
 //!
 //! | request (`do`) | fields | answer |
 //! |---|---|---|
 //! | `begin`, `commit_transaction`, `abort_transaction` | `id` | |
 //! | `send` | `id`, `topic`, `records` | `offsets`, in the order of the records |
 //! | `send_offsets` | `id`, `group`, `topic`, `offsets` (pairs of partition and offset) | |
+//! | `assign` | `topic`, `partitions` (how many) | `poll` then begins at the first committed record |
+//! | `drain` | | `records`: all that are committed and not yet polled |
 //!
 //! An agent has one producer per codec and one consumer at a time. A failure is answered with `error`.
 
@@ -150,9 +152,18 @@ impl Agent {
     /// Waits for the next `count` records, ordered by partition and offset.
     pub async fn poll(&mut self, count: usize) -> Vec<Record> {
         let answer = self.ask(json!({"do": "poll", "count": count})).await;
-        let mut records: Vec<Record> = self.field(&answer, "records");
-        records.sort_by_key(|record| (record.partition, record.offset));
-        records
+        self.records(&answer)
+    }
+
+    /// Reads all partitions of the topic from their starts, without a group, and only what is committed.
+    pub async fn assign_committed(&mut self, topic: &str, partitions: i32) {
+        self.ask(json!({"do": "assign", "topic": topic, "partitions": partitions})).await;
+    }
+
+    /// All further records of the assigned partitions, ordered by partition and offset.
+    pub async fn drain(&mut self) -> Vec<Record> {
+        let answer = self.ask(json!({"do": "drain"})).await;
+        self.records(&answer)
     }
 
     pub async fn commit(&mut self) {
@@ -196,6 +207,12 @@ impl Agent {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+
+    fn records(&self, answer: &Value) -> Vec<Record> {
+        let mut records: Vec<Record> = self.field(answer, "records");
+        records.sort_by_key(|record| (record.partition, record.offset));
+        records
     }
 
     fn field<T: serde::de::DeserializeOwned>(&self, answer: &Value, field: &str) -> T {

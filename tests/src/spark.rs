@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::install;
-use crate::kafka_release::copy_jars;
+use crate::java::copy_jars;
 use crate::program::Program;
 use crate::python;
 

@@ -72,6 +72,8 @@ public final class Agent {
             case "abort_transaction": transactional(request).abortTransaction(); break;
             case "subscribe": subscribe(request); break;
             case "assignment": awaitAssignment(request.get("partitions").asInt(), answer.putArray("partitions")); break;
+            case "assign": assign(request); break;
+            case "drain": drain(answer.putArray("records")); break;
             case "poll": poll(request.get("count").asInt(), answer.putArray("records")); break;
             case "commit": consumer.commitSync(delivered); break;
             case "close": close(); break;
@@ -135,11 +137,25 @@ public final class Agent {
     private void subscribe(JsonNode request) {
         Properties properties = properties();
         properties.put("group.id", request.get("group").asText());
+        if (request.has("protocol")) properties.put("group.protocol", request.get("protocol").asText());
+        consumer = consumer(properties);
+        consumer.subscribe(List.of(request.get("topic").asText()));
+    }
+
+    private void assign(JsonNode request) {
+        Properties properties = properties();
+        properties.put("isolation.level", "read_committed");
+        consumer = consumer(properties);
+        List<TopicPartition> partitions = new ArrayList<>();
+        for (int partition = 0; partition < request.get("partitions").asInt(); partition++)
+            partitions.add(new TopicPartition(request.get("topic").asText(), partition));
+        consumer.assign(partitions);
+    }
+
+    private KafkaConsumer<String, String> consumer(Properties properties) {
         properties.put("auto.offset.reset", "earliest");
         properties.put("enable.auto.commit", "false");
-        if (request.has("protocol")) properties.put("group.protocol", request.get("protocol").asText());
-        consumer = new KafkaConsumer<>(properties, new StringDeserializer(), new StringDeserializer());
-        consumer.subscribe(List.of(request.get("topic").asText()));
+        return new KafkaConsumer<>(properties, new StringDeserializer(), new StringDeserializer());
     }
 
     private void awaitAssignment(int partitions, ArrayNode assigned) {
@@ -156,6 +172,12 @@ public final class Agent {
                 delivered.put(new TopicPartition(record.topic(), record.partition()), new OffsetAndMetadata(record.offset() + 1));
             }
         }
+    }
+
+    private void drain(ArrayNode records) {
+        Map<TopicPartition, Long> ends = consumer.endOffsets(consumer.assignment());
+        while (ends.entrySet().stream().anyMatch(end -> consumer.position(end.getKey()) < end.getValue())) fetch();
+        while (!fetched.isEmpty()) records.add(json(fetched.poll()));
     }
 
     private void fetch() {

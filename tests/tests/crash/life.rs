@@ -62,7 +62,7 @@ impl House {
 
     /// A broker starts, serves, and dies.
     pub(crate) fn live(&mut self, random: &mut Random, model: &mut Model) {
-        let disk = FaultyDisk::watch(&self.dir, random.next());
+        let disk = FaultyDisk::watch(&self.dir, random.any());
         let fault = if self.ending == Ending::DiskFull { Fault::DiskFull } else { Fault::Kill };
         disk.fault_after(random.below(OPERATIONS_PER_LIFE) as u64, fault);
         // Dropped at the end, it waits for the broker's threads.

@@ -9,7 +9,6 @@
 
 mod life;
 mod model;
-mod random;
 mod steps;
 mod verify;
 
@@ -17,6 +16,7 @@ use std::panic::AssertUnwindSafe;
 
 use life::{Ending, House};
 use model::Model;
+use ottla_tests::random;
 use random::Random;
 
 /// Crashes of each kind in CI, where all kinds together are above two thousand.
