@@ -15,9 +15,11 @@ use ottla_protocol::{ErrorCode, StrBytes};
 
 use super::MemberId;
 use super::classic::Join;
+use super::offsets::CommittedOffset;
 use super::record::{CoordinatorRecord, Written};
 use super::state::Groups;
 use super::turn::{Answer, Effects, GroupConfig, Now, Ticket};
+use crate::transactions::transaction::Outcome;
 
 pub(super) const SESSION_TIMEOUT_MS: i32 = 10_000;
 pub(super) const REBALANCE_TIMEOUT_MS: i32 = 30_000;
@@ -203,11 +205,30 @@ impl Driver {
 
     /// Records that take effect when they are written.
     pub(super) fn write(&mut self, records: Vec<CoordinatorRecord>) {
-        for record in records {
-            let written = Written { log_partition: 0, log_offset: self.log.len() as i64, producer_id: None };
-            self.log.push(record.clone());
-            self.groups.apply(record, written, self.now);
-        }
+        records.into_iter().for_each(|record| self.write_one(record, None));
+    }
+
+    /// Commits partition 0 of topic "t" as a part of that producer's transaction.
+    pub(super) fn commit_in_transaction(&mut self, producer_id: i64, offset: i64) {
+        let committed = CommittedOffset {
+            offset,
+            leader_epoch: -1,
+            metadata: StrBytes::default(),
+            commit_timestamp_ms: self.now.wall_ms,
+            expire_timestamp_ms: None,
+        };
+        let record = CoordinatorRecord::offset(&group_id(), &topic("t"), 0, committed);
+        self.write_one(record, Some(producer_id));
+    }
+
+    pub(super) fn end_transaction(&mut self, producer_id: i64, outcome: Outcome) {
+        self.groups.end_transaction(0, producer_id, outcome, self.now);
+    }
+
+    fn write_one(&mut self, record: CoordinatorRecord, producer_id: Option<i64>) {
+        let written = Written { log_partition: 0, log_offset: self.log.len() as i64, producer_id };
+        self.log.push(record.clone());
+        self.groups.apply(record, written, self.now);
     }
 
     pub(super) fn state(&self) -> String {

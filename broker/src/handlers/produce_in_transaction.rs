@@ -118,3 +118,26 @@ fn produce_code(error: ErrorCode, version: WriterVersion) -> ErrorCode {
         error => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_is_never_answered_with_an_unknown_error() {
+        for api_version in 3..=13 {
+            let version = WriterVersion::of_produce(api_version);
+            let code = produce_code(ErrorCode::UnknownServerError, version);
+            assert_ne!(code, ErrorCode::UnknownServerError, "Produce v{api_version}");
+        }
+    }
+
+    #[test]
+    fn only_producers_of_kip_890_are_told_of_a_transaction_that_is_being_ended() {
+        let code = |api_version| {
+            produce_code(ErrorCode::ConcurrentTransactions, WriterVersion::of_produce(api_version))
+        };
+        assert_eq!([3, 11].map(code), [ErrorCode::NotEnoughReplicas; 2]);
+        assert_eq!([12, 13].map(code), [ErrorCode::ConcurrentTransactions; 2]);
+    }
+}

@@ -1,17 +1,19 @@
 //! Transactions over the wire: producers, their epochs, and what becomes of what they write.
 
-use ottla_broker::Broker;
+use std::time::Duration;
+
+use ottla_broker::{Broker, Clock, Config};
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::add_partitions_to_txn_request::{
     AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
 };
 use ottla_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use ottla_protocol::messages::{
-    AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest, InitProducerIdRequest,
-    ListTransactionsRequest, ProducerId, WriteTxnMarkersRequest,
+    AddPartitionsToTxnRequest, DescribeTransactionsRequest, EndTxnRequest, FetchRequest,
+    InitProducerIdRequest, ListTransactionsRequest, ProducerId, WriteTxnMarkersRequest,
 };
 
-use crate::fixture::{create_topic, fetch_request, produce_request, start};
+use crate::fixture::{create_topic, fetch_request, produce_request, start, start_with};
 use crate::transactional_producer::{TransactionalProducer, transactional_id};
 use crate::wire::{Wire, text, topic_name, values};
 
@@ -181,6 +183,25 @@ async fn requests_that_no_transaction_can_come_of_are_refused() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_times_out_holds_up_no_reader() {
+    let clock = Clock::manual(Clock::system().now_ms());
+    let (broker, mut wire) = start_with(Config::ephemeral().with_clock(clock.clone())).await;
+    create_topic(&mut wire, "t", 2).await;
+    let mut producer = TransactionalProducer::init(&mut wire, "tx").await;
+    producer.write(&mut wire, "t", &["a"]).await;
+    let waiting = fetch_request("t", 0).with_isolation_level(1).with_max_wait_ms(i32::MAX);
+    let mut reader = Wire::connect(&broker).await;
+    let correlation_id = reader.send(12, waiting).await;
+    clock.advance(Duration::from_millis(70_001));
+    let answer = reader.receive::<FetchRequest>(12, correlation_id).await;
+    let partition = &answer.responses[0].partitions[0];
+    assert_eq!(partition.aborted_transactions.as_ref().map(Vec::len), Some(1));
+    assert_eq!(partition.last_stable_offset, 2, "behind the record and its marker");
+    assert_eq!(state(&mut wire, "tx").await, "CompleteAbort");
+    assert_eq!(producer.write(&mut wire, "t", &["b"]).await, ErrorCode::InvalidProducerEpoch.code());
+}
+
+#[tokio::test]
 async fn a_write_outside_of_an_open_transaction_is_refused() {
     let (_broker, mut wire) = start_with_topic().await;
     let mut producer = TransactionalProducer::init(&mut wire, "tx").await;
@@ -228,6 +249,7 @@ async fn transactions_are_listed_by_state_producer_age_and_name() {
 #[tokio::test]
 async fn a_marker_from_outside_ends_a_transaction_in_one_partition() {
     let (_broker, mut wire) = start_with_topic().await;
+    TransactionalProducer::init(&mut wire, "tx").await;
     let mut producer = TransactionalProducer::init(&mut wire, "tx").await;
     producer.write(&mut wire, "t", &["a"]).await;
     let mark = |epoch: i16, topic: &str, partitions: Vec<i32>| {

@@ -3,6 +3,8 @@ use ottla_protocol::messages::leave_group_request::MemberIdentity;
 
 use crate::groups::MemberId;
 use crate::groups::driver::{Driver, config, group_id, join_request, topic};
+use crate::groups::record::CoordinatorRecord;
+use crate::transactions::transaction::Outcome;
 
 const NONE: i16 = 0;
 const HOUR_MS: i64 = 3_600_000;
@@ -66,6 +68,50 @@ fn offsets_of_a_group_without_members_expire_after_the_commit() {
     assert_eq!(driver.committed(), Some(7));
     driver.advance(2 * HOUR_MS);
     assert_eq!(driver.committed(), None);
+}
+
+#[test]
+fn an_offset_that_an_open_transaction_may_commit_does_not_expire() {
+    let mut driver = Driver::new(config());
+    driver.commit(&MemberId::default(), -1, "").unwrap();
+    driver.commit_in_transaction(1_000, 8);
+    driver.advance(2 * WEEK_MS);
+    assert_eq!(driver.committed(), Some(7));
+    driver.end_transaction(1_000, Outcome::Commit);
+    assert_eq!(driver.committed(), Some(8));
+    driver.advance(WEEK_MS);
+    assert_eq!((driver.committed(), driver.state()), (None, "Dead".to_owned()));
+}
+
+#[test]
+fn a_group_of_an_open_transaction_alone_lives_until_that_ends() {
+    let mut driver = Driver::new(config());
+    driver.commit_in_transaction(1_000, 8);
+    driver.advance(2 * WEEK_MS);
+    assert_eq!(driver.state(), "Empty");
+    driver.end_transaction(1_000, Outcome::Abort);
+    driver.advance(HOUR_MS);
+    assert_eq!(driver.state(), "Dead");
+}
+
+#[test]
+fn what_is_deleted_takes_pending_offsets_along() {
+    let deletions: [fn(&Driver) -> Vec<CoordinatorRecord>; 3] = [
+        |driver| driver.groups.delete_group(&group_id()).unwrap(),
+        |driver| driver.groups.delete_topic_offsets(&topic("t")),
+        |driver| driver.groups.delete_offset(&group_id(), &topic("t"), 0).unwrap().into_iter().collect(),
+    ];
+    for delete in deletions {
+        let mut driver = Driver::new(config());
+        driver.commit(&MemberId::default(), -1, "").unwrap();
+        driver.commit_in_transaction(1_000, 8);
+        driver.commit_in_transaction(1_001, 9);
+        let records = delete(&driver);
+        driver.write(records);
+        driver.end_transaction(1_000, Outcome::Commit);
+        driver.end_transaction(1_001, Outcome::Commit);
+        assert_eq!(driver.committed(), None);
+    }
 }
 
 #[test]
