@@ -40,6 +40,20 @@ impl PerfTools<'_> {
         parse_last_line(PRODUCER, &output, |line| producer_rate(line, records))
     }
 
+    /// `kafka-producer-perf-test` with transactions of 1 ms; returns records per second.
+    pub(crate) fn produce_in_transactions(
+        &self,
+        topic: &str,
+        records: u64,
+        record_bytes: u64,
+    ) -> Result<f64, ToolError> {
+        let output = self.run(PRODUCER, |java| {
+            java.args(["--topic", topic, "--throughput", "-1", "--transaction-duration-ms", "1"]);
+            java.args(["--num-records", &records.to_string(), "--record-size", &record_bytes.to_string()]);
+        })?;
+        parse_last_line(PRODUCER, &output, |line| producer_rate(line, records))
+    }
+
     /// `kafka-consumer-perf-test` from the first record on; returns records per second.
     pub(crate) fn consume(&self, topic: &str, records: u64) -> Result<f64, ToolError> {
         let output = self.run(CONSUMER, |java| {

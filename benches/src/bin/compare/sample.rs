@@ -14,6 +14,7 @@ pub(crate) enum Metric {
     ProduceCpuSeconds,
     ProduceCpuSecondsPerGb,
     ProducedPerSecond,
+    ProducedInTransactionsPerSecond,
     ConsumeCpuSeconds,
     ConsumeCpuSecondsPerGb,
     ConsumedPerSecond,

@@ -15,6 +15,8 @@ pub(crate) struct Workload {
     pub(crate) records: u64,
     pub(crate) record_bytes: u64,
     pub(crate) latency_records: u64,
+    /// Records that are produced in transactions of 1 ms.
+    pub(crate) transactional_records: u64,
     /// How long the producers send whose acknowledgements are counted.
     pub(crate) load_time: Duration,
 }
@@ -27,6 +29,7 @@ impl Workload {
         records: 3_000_000,
         record_bytes: 100,
         latency_records: 3_000,
+        transactional_records: 300_000,
         load_time: Duration::from_secs(4),
     };
 
@@ -37,6 +40,7 @@ impl Workload {
         rounds: ROUNDS_MIN,
         records: 300_000,
         latency_records: 300,
+        transactional_records: 20_000,
         load_time: Duration::from_millis(500),
         ..Workload::FULL
     };

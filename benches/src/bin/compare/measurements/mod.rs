@@ -6,6 +6,7 @@ mod latency;
 mod memory;
 mod produce;
 mod start;
+mod transactions;
 
 use std::io;
 
@@ -28,6 +29,7 @@ const MEASUREMENTS: &[Measurement] = &[
     consume::CONSUME,
     memory::LOADED,
     latency::LATENCY,
+    transactions::TRANSACTIONS,
 ];
 
 /// Those that have `part` in their name.
