@@ -189,12 +189,16 @@ impl Partition {
 
     /// Compares the leader epoch that a client knows (KIP-320); −1 is a client that knows none.
     pub(crate) fn check_leader_epoch(&self, known_epoch: i32) -> Result<(), ErrorCode> {
-        match known_epoch {
-            ..0 => Ok(()),
-            known if known < self.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
-            known if known > self.leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
-            _ => Ok(()),
-        }
+        compare_leader_epochs(known_epoch, self.leader_epoch)
+    }
+}
+
+fn compare_leader_epochs(known_epoch: i32, leader_epoch: i32) -> Result<(), ErrorCode> {
+    match known_epoch {
+        ..0 => Ok(()),
+        known if known < leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
+        known if known > leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
+        _ => Ok(()),
     }
 }
 
@@ -287,6 +291,13 @@ fn stopped_code(stopped: LogStopped) -> ErrorCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_leader_epoch_is_fenced_and_a_later_one_unknown() {
+        assert_eq!(compare_leader_epochs(4, 5), Err(ErrorCode::FencedLeaderEpoch));
+        assert_eq!(compare_leader_epochs(6, 5), Err(ErrorCode::UnknownLeaderEpoch));
+        assert_eq!((compare_leader_epochs(5, 5), compare_leader_epochs(-1, 5)), (Ok(()), Ok(())));
+    }
 
     #[test]
     fn a_disk_that_is_full_or_broken_is_a_storage_error() {

@@ -9,6 +9,9 @@
 //! | fetch sessions | `max.incremental.fetch.session.cache.slots`, and [`crate::fetch_sessions::MAX_PARTITIONS_BYTES`] |
 //! | members of groups | [`crate::groups::MAX_MEMBERS_BYTES`] |
 //!
+//! With ten thousand connections and everything used up at once that is about 600 MB. What clients store is not in it:
+//! topics, committed offsets, the sequences of producers.
+//!
 //! A request that has arrived is decoded and served in one go, so that no more of them take memory at a time than
 //! there are threads.
 

@@ -3,6 +3,7 @@
 mod admin;
 mod api_versions;
 mod bad_frames;
+mod checklist;
 mod compaction;
 mod configs;
 mod delete_records;
@@ -11,6 +12,7 @@ mod fetch;
 mod fetch_sessions;
 mod fixture;
 mod groups;
+mod limits;
 mod list_offsets;
 mod metadata;
 mod offsets;
