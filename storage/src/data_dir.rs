@@ -100,7 +100,8 @@ impl DataDir {
         let metadata = bootstrap::load(&bootstrap)
             .map_err(|source| DataDirError::Bootstrap { path: bootstrap, source })?
             .unwrap_or_default();
-        let left = LeftBehind::of(path).map_err(|source| io_error(path, source))?;
+        let left =
+            LeftBehind::of(path, metadata.durability(durability)).map_err(|source| io_error(path, source))?;
         let topic_ids = if was_kafkas { TopicIds::Checked } else { TopicIds::Believed };
         leftovers::clear(path, &metadata, topic_ids).map_err(|source| io_error(path, source))?;
         let metadata = Mutex::new(Arc::new(metadata));
@@ -298,7 +299,7 @@ impl DataDir {
     }
 
     fn durability(&self, metadata: &Metadata) -> Durability {
-        if metadata.has_flush_setting() { Durability::Power } else { self.durability }
+        metadata.durability(self.durability)
     }
 
     fn log_path(&self, topic_partition: &TopicPartition) -> PathBuf {
@@ -316,9 +317,12 @@ pub enum CloseError {
 }
 
 impl LeftBehind {
-    /// The clean-shutdown mark holds for one start only.
-    fn of(path: &Path) -> io::Result<LeftBehind> {
+    /// The clean-shutdown mark holds for one start only, and must not come back when the power is cut after it.
+    fn of(path: &Path, durability: Durability) -> io::Result<LeftBehind> {
         let clean = disk::remove_file_if_present(&path.join(CLEAN_SHUTDOWN))?;
+        if clean && durability == Durability::Power {
+            disk::sync_dir(path)?;
+        }
         let recovery_points = OffsetCheckpoint::load(path.join(offset_checkpoint::RECOVERY_POINTS))?;
         let log_start_offsets = OffsetCheckpoint::load(path.join(offset_checkpoint::LOG_START_OFFSETS))?;
         // Without it, compaction begins from the start.

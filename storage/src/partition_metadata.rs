@@ -10,7 +10,7 @@ use crate::{
     kafka_uuid,
 };
 
-const FILE_NAME: &str = "partition.metadata";
+pub(crate) const FILE_NAME: &str = "partition.metadata";
 
 pub(crate) fn store(partition_dir: &Path, topic_id: Uuid) -> io::Result<()> {
     let text = format!("version: 0\ntopic_id: {}", kafka_uuid::format(topic_id));
@@ -23,7 +23,10 @@ pub(crate) fn sync(partition_dir: &Path) -> io::Result<()> {
 
 /// `None` when the file is not there or is not understood.
 pub(crate) fn load(partition_dir: &Path) -> io::Result<Option<Uuid>> {
-    let text = atomic_file::read_if_present(&partition_dir.join(FILE_NAME))?;
+    let text = match atomic_file::read_if_present(&partition_dir.join(FILE_NAME)) {
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+        read => read?,
+    };
     let id = text.as_deref().and_then(|text| text.lines().find_map(|line| line.strip_prefix("topic_id:")));
     Ok(id.and_then(|id| kafka_uuid::parse(id.trim())))
 }

@@ -229,16 +229,14 @@ impl GroupCoordinator {
         Ok(outcomes)
     }
 
-    /// Deletes all groups' offsets of a topic that has been deleted.
-    pub(crate) fn topic_deleted(&self, topic: &TopicName) {
+    /// Deletes all groups' offsets of a topic.
+    ///
+    /// # Errors
+    /// When the deletion could not be written.
+    pub(crate) fn delete_topic_offsets(&self, topic: &TopicName) -> Result<(), ErrorCode> {
         let mut inner = self.shared.lock();
         let records = inner.groups.delete_topic_offsets(topic);
-        if self.shared.append_and_apply(&mut inner, records, None).is_err() {
-            warn!(
-                topic = topic.as_str(),
-                "committed offsets outlive their topic; a new topic of this name would inherit them"
-            );
-        }
+        if records.is_empty() { Ok(()) } else { self.shared.append_and_apply(&mut inner, records, None) }
     }
 
     pub(crate) fn delete_group(&self, group_id: &GroupId) -> Result<(), ErrorCode> {

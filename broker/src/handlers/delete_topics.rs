@@ -31,11 +31,18 @@ impl Handler for DeleteTopicsRequest {
 
 fn delete(broker: &BrokerState, asked: DeleteTopicState) -> DeletableTopicResult {
     let deleted = find(broker, asked.name.as_ref(), asked.topic_id).and_then(|topic| {
+        // First, so that no new topic of this name inherits them, whatever happens in between.
+        broker.groups.delete_topic_offsets(&topic.name).map_err(|error| {
+            (error, "the deletion of the topic's committed offsets cannot be written to disk")
+        })?;
         broker.topics.delete(&topic).map_err(|error| {
             tracing::error!("cannot delete topic {}: {error}", &*topic.name);
             (ErrorCode::KafkaStorageError, "the topic's deletion cannot be written to disk")
         })?;
-        broker.groups.topic_deleted(&topic.name);
+        // Those that were committed meanwhile. None can come any more.
+        if broker.groups.delete_topic_offsets(&topic.name).is_err() {
+            tracing::warn!("offsets outlive their topic; a new topic {} would inherit them", &*topic.name);
+        }
         Ok(topic)
     });
     match deleted {

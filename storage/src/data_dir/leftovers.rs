@@ -1,14 +1,14 @@
 //! What an earlier broker left in the data directory without need.
 
-use std::{fs, io, path::Path};
+use std::{ffi::OsStr, fs, io, path::Path};
 
 use tracing::warn;
 use uuid::Uuid;
 
 use super::{Metadata, kraft_log};
 use crate::{
-    disk,
-    partition_files::{is_deleted_dir, unique_dir_name},
+    disk, leader_epochs,
+    partition_files::{FileKind, FileName, is_deleted_dir, unique_dir_name},
     partition_metadata,
 };
 
@@ -44,13 +44,64 @@ pub(super) fn clear(data_dir: &Path, metadata: &Metadata, topic_ids: TopicIds) -
         }
         if is_deleted_dir(name) {
             disk::remove_dir_all(&entry.path())?;
-        } else if partition_metadata::load(&entry.path())?.is_some_and(|found| known != Some(found)) {
-            let aside = unique_dir_name(name, STRAY_DIR_SUFFIX);
-            warn!("partition {name} belongs to no topic; its records are now in {aside}");
-            disk::rename(&entry.path(), &data_dir.join(aside))?;
+            continue;
+        }
+        match partition_metadata::load(&entry.path())? {
+            Some(found) if known == Some(found) => {}
+            None if known.is_some() => {}
+            Some(_) => set_aside(data_dir, name)?,
+            None => match Content::of(name, &entry.path())? {
+                Content::Other => {}
+                Content::NoRecord => disk::remove_dir_all(&entry.path())?,
+                Content::Records => set_aside(data_dir, name)?,
+            },
         }
     }
     Ok(())
+}
+
+fn set_aside(data_dir: &Path, dir_name: &str) -> io::Result<()> {
+    let aside = unique_dir_name(dir_name, STRAY_DIR_SUFFIX);
+    warn!("partition {dir_name} belongs to no topic; its records are now in {aside}");
+    disk::rename(&data_dir.join(dir_name), &data_dir.join(aside))
+}
+
+enum Content {
+    /// Somebody else's.
+    Other,
+    /// A partition's files, without a record.
+    NoRecord,
+    Records,
+}
+
+impl Content {
+    /// Of a directory without a sound `partition.metadata`: it was being made, or deleted, when the end came.
+    fn of(dir_name: &str, dir: &Path) -> io::Result<Content> {
+        let partition = dir_name.rsplit_once('-').map(|(_, partition)| partition.parse::<u32>());
+        if !matches!(partition, Some(Ok(_))) {
+            return Ok(Content::Other);
+        }
+        let mut content = Content::NoRecord;
+        for path in disk::list(dir)? {
+            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            match FileName::parse(name) {
+                Some(FileName { kind: FileKind::Log, .. }) if holds_bytes(&path)? => {
+                    content = Content::Records;
+                }
+                Some(_) => {}
+                None if OWN_FILES.iter().any(|own| name.starts_with(own)) => {}
+                None => return Ok(Content::Other),
+            }
+        }
+        Ok(content)
+    }
+}
+
+/// Besides its segments; the last one may still have `.tmp` behind its name.
+const OWN_FILES: [&str; 2] = [partition_metadata::FILE_NAME, leader_epochs::FILE_NAME];
+
+fn holds_bytes(log: &Path) -> io::Result<bool> {
+    Ok(fs::read(log)?.iter().any(|&byte| byte != 0))
 }
 
 /// Names that Kafka passes over, too, or takes up again.

@@ -12,7 +12,7 @@ use ottla_protocol::records::metadata::{
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::log::TopicPartition;
+use crate::{config::Durability, log::TopicPartition};
 
 /// Kafka's feature of that name must be the first record of a bootstrap file.
 const METADATA_VERSION: &str = "metadata.version";
@@ -107,10 +107,13 @@ impl Metadata {
         self.configs.get(&(ConfigResource::Broker, name.to_owned()))
     }
 
-    /// Whether records of some topic are promised to survive a power cut (`flush.messages`, `flush.ms`).
-    pub fn has_flush_setting(&self) -> bool {
-        let configs = self.topics.values().map(|topic| &topic.configs);
-        configs.into_iter().any(|configs| FLUSH_SETTINGS.iter().any(|name| configs.contains_key(*name)))
+    /// What the directory's own files must survive: what was asked `for_all`, or more where records of some topic are
+    /// promised to survive a power cut (`flush.messages`, `flush.ms`).
+    pub(crate) fn durability(&self, for_all: Durability) -> Durability {
+        let mut configs = self.topics.values().map(|topic| &topic.configs);
+        let is_asked_for =
+            configs.any(|configs| FLUSH_SETTINGS.iter().any(|name| configs.contains_key(*name)));
+        if is_asked_for { Durability::Power } else { for_all }
     }
 
     /// The first producer id that was never given out.

@@ -43,6 +43,8 @@ pub(crate) struct Life {
     pub(crate) clock: Clock,
     disk: FaultyDisk,
     wire: Wire,
+    /// `None` where nothing happens to it.
+    ending: Option<Ending>,
 }
 
 /// What came of a request.
@@ -71,7 +73,8 @@ impl House {
             match self.start().await {
                 Ok(broker) => {
                     let wire = Wire::connect(&broker.bootstrap_servers()).await;
-                    let mut life = Life { broker, clock: self.clock.clone(), disk, wire };
+                    let ending = Some(self.ending);
+                    let mut life = Life { broker, clock: self.clock.clone(), disk, wire, ending };
                     let all = steps::run(&mut life, model, random, STEPS_PER_LIFE);
                     tokio::time::timeout(HANGS_AFTER, all).await.expect("the broker answers");
                     life.end(random).await
@@ -99,7 +102,7 @@ impl House {
             let broker =
                 self.start().await.unwrap_or_else(|error| panic!("the broker does not start again: {error}"));
             let wire = Wire::connect(&broker.bootstrap_servers()).await;
-            let mut life = Life { broker, clock: self.clock.clone(), disk, wire };
+            let mut life = Life { broker, clock: self.clock.clone(), disk, wire, ending: None };
             let all = verify::run(&mut life, model);
             tokio::time::timeout(HANGS_AFTER, all).await.expect("the broker answers");
             // Every other life goes on after a kill, not after a clean stop.
@@ -112,6 +115,7 @@ impl House {
         let mut config = Config::ephemeral().with_data_dir(&self.dir).with_clock(self.clock.clone());
         let settings = [
             ("offsets.topic.num.partitions", "2"),
+            ("transaction.state.log.num.partitions", "2"),
             ("log.index.interval.bytes", "300"),
             ("offsets.topic.segment.bytes", "3000"),
         ];
@@ -135,6 +139,12 @@ impl Life {
                 Answer::Unknown
             }
         }
+    }
+
+    /// To be called for what a broker has no reason to refuse.
+    pub(crate) fn refused(&self, what: &str, error: i16) {
+        let was_full = self.ending == Some(Ending::DiskFull);
+        assert!(was_full, "{what} is refused with error {error}: {}", self.operations());
     }
 
     pub(crate) fn is_dead(&self) -> bool {

@@ -15,7 +15,7 @@ mod verify;
 use std::panic::AssertUnwindSafe;
 
 use life::{Ending, House};
-use model::Model;
+use model::{Model, Tally};
 use ottla_tests::random;
 use random::Random;
 
@@ -41,21 +41,26 @@ fn nothing_acknowledged_is_lost_by_a_full_disk() {
 fn run_seeds(ending: Ending) {
     let number = |name| std::env::var(name).ok().and_then(|text| text.parse().ok());
     if let Some(seed) = number("OTTLA_CRASH_SEED") {
-        run(ending, seed);
+        println!("{}", run(ending, seed));
         return;
     }
     let seeds = number("OTTLA_CRASHES").unwrap_or(CRASHES).div_ceil(LIVES_PER_SEED);
+    let mut tally = Tally::default();
     for seed in 0..seeds {
-        if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(|| run(ending, seed))) {
-            println!("{ending:?}: seed {seed} fails; run it alone with OTTLA_CRASH_SEED={seed}");
-            std::panic::resume_unwind(panic);
+        match std::panic::catch_unwind(AssertUnwindSafe(|| run(ending, seed))) {
+            Ok(of_seed) => tally.add(of_seed),
+            Err(panic) => {
+                println!("{ending:?}: seed {seed} fails; run it alone with OTTLA_CRASH_SEED={seed}");
+                std::panic::resume_unwind(panic);
+            }
         }
     }
-    println!("{ending:?}: {} lives from {seeds} seeds", seeds * LIVES_PER_SEED);
+    println!("{ending:?}: {seeds} seeds, {tally}");
+    assert!(tally.is_worth_something(), "{tally}");
 }
 
 /// Several lives of one data directory.
-fn run(ending: Ending, seed: u64) {
+fn run(ending: Ending, seed: u64) -> Tally {
     let mut random = Random::new(seed);
     let mut house = House::new(ending);
     let mut model = Model::default();
@@ -63,4 +68,5 @@ fn run(ending: Ending, seed: u64) {
         house.live(&mut random, &mut model);
         house.check(&mut model);
     }
+    model.tally(LIVES_PER_SEED)
 }

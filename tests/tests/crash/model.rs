@@ -1,6 +1,7 @@
 //! What the broker has promised.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use uuid::Uuid;
 
@@ -11,7 +12,12 @@ pub(crate) struct Model {
     pub(crate) doubtful_topics: BTreeMap<String, DoubtfulTopic>,
     /// By group, topic and partition.
     pub(crate) offsets: BTreeMap<OffsetKey, OffsetModel>,
-    pub(crate) producers: Vec<ProducerModel>,
+    /// The ids of idempotent producers, none of which sends before its last batch is answered.
+    pub(crate) producers: Vec<i64>,
+    /// One for each transactional id.
+    pub(crate) transactional: Vec<TransactionalModel>,
+    /// By the number that their batches have.
+    pub(crate) transactions: Vec<Transaction>,
     pub(crate) producer_ids: BTreeSet<i64>,
     /// Makes every value another.
     pub(crate) values: u64,
@@ -44,26 +50,48 @@ pub(crate) struct BatchModel {
     pub(crate) base_offset: i64,
     pub(crate) values: Vec<String>,
     pub(crate) producer: Option<Sequence>,
+    /// Which of the model's transactions it belongs to.
+    pub(crate) transaction: Option<usize>,
 }
 
 /// Which producer sent a batch, and where in its sequence it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sequence {
     pub(crate) producer_id: i64,
+    pub(crate) producer_epoch: i16,
     pub(crate) base_sequence: i32,
 }
 
-/// A producer that never sends before its last batch is answered.
+/// A transactional producer.
 #[derive(Clone, Debug)]
-pub(crate) struct ProducerModel {
-    pub(crate) id: i64,
-    pub(crate) next_sequences: BTreeMap<(String, i32), i32>,
+pub(crate) struct TransactionalModel {
+    pub(crate) id: String,
+    /// `None` before the first InitProducerId, and whenever something went wrong.
+    pub(crate) identity: Option<(i64, i16)>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Transaction {
+    pub(crate) outcome: Outcome,
+    /// What it commits for a consumer group.
+    pub(crate) offsets: Vec<(OffsetKey, i64)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Committed,
+    /// Nobody asked for its commit, or it was aborted.
+    Aborted,
+    /// Its commit was not answered: all of it counts, or nothing.
+    Doubtful,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OffsetModel {
     pub(crate) committed: Option<i64>,
     pub(crate) doubtful: Option<i64>,
+    /// Its topic was to be deleted.
+    pub(crate) may_be_gone: bool,
 }
 
 impl PartitionModel {
@@ -71,7 +99,16 @@ impl PartitionModel {
         self.batches.last().map_or(0, |batch| batch.base_offset + batch.values.len() as i64)
     }
 
-    /// Every record that must be there.
+    /// What comes next of an idempotent producer.
+    pub(crate) fn next_sequence(&self, producer_id: i64) -> i32 {
+        let sent = self.batches.iter().rev().find_map(|batch| {
+            let sequence = batch.producer.filter(|sequence| sequence.producer_id == producer_id)?;
+            Some(sequence.base_sequence + batch.values.len() as i32)
+        });
+        sent.unwrap_or(0)
+    }
+
+    /// Every record that must be there, of whatever transaction.
     pub(crate) fn records(&self) -> impl Iterator<Item = (i64, &str)> {
         self.batches
             .iter()
@@ -99,9 +136,61 @@ impl Model {
             .into_iter()
             .partition(|((_, of_topic, _), _)| of_topic == topic);
         self.offsets = kept;
-        for producer in &mut self.producers {
-            producer.next_sequences.retain(|(of_topic, _), _| of_topic != topic);
-        }
         gone
+    }
+}
+
+/// What a run was about, so that one which only collects refusals is noticed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Tally {
+    lives: u64,
+    batches: u64,
+    idempotent_batches: u64,
+    committed_transactions: u64,
+    aborted_transactions: u64,
+    offsets: u64,
+}
+
+impl Model {
+    pub(crate) fn tally(&self, lives: u64) -> Tally {
+        let batches = || {
+            let partitions = self.topics.values().flat_map(|topic| &topic.partitions);
+            partitions.flat_map(|partition| &partition.batches)
+        };
+        let ended = |outcome| self.transactions.iter().filter(|one| one.outcome == outcome).count() as u64;
+        Tally {
+            lives,
+            batches: batches().count() as u64,
+            idempotent_batches: batches().filter(|batch| batch.producer.is_some()).count() as u64,
+            committed_transactions: ended(Outcome::Committed),
+            aborted_transactions: ended(Outcome::Aborted),
+            offsets: self.offsets.values().filter(|offset| offset.committed.is_some()).count() as u64,
+        }
+    }
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.lives += other.lives;
+        self.batches += other.batches;
+        self.idempotent_batches += other.idempotent_batches;
+        self.committed_transactions += other.committed_transactions;
+        self.aborted_transactions += other.aborted_transactions;
+        self.offsets += other.offsets;
+    }
+
+    /// In an average life.
+    pub(crate) fn is_worth_something(&self) -> bool {
+        let counts = [self.batches, self.idempotent_batches, self.committed_transactions, self.offsets];
+        counts.into_iter().all(|count| count >= self.lives / 4)
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} lives; in the end {} batches, ", self.lives, self.batches)?;
+        write!(f, "{} of them with a sequence, {} group offsets, ", self.idempotent_batches, self.offsets)?;
+        write!(f, "{} committed and ", self.committed_transactions)?;
+        write!(f, "{} aborted transactions", self.aborted_transactions)
     }
 }

@@ -1,5 +1,7 @@
 //! What clients do to a broker before it dies.
 
+pub(crate) mod transactions;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,12 +13,12 @@ use ottla_protocol::messages::offset_commit_request::{
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{
     CreateTopicsRequest, DeleteTopicsRequest, GroupId, InitProducerIdRequest, OffsetCommitRequest,
-    ProduceRequest, TopicName,
+    ProduceRequest, ProducerId, TopicName,
 };
 use ottla_protocol::{Compression, StrBytes};
 
 use crate::life::{Answer, Life};
-use crate::model::{BatchModel, DoubtfulTopic, Model, PartitionModel, ProducerModel, Sequence, TopicModel};
+use crate::model::{BatchModel, DoubtfulTopic, Model, PartitionModel, Sequence, TopicModel};
 use crate::random::Random;
 
 const TOPICS_MAX: usize = 3;
@@ -32,7 +34,8 @@ pub(crate) async fn run(life: &mut Life, model: &mut Model, random: &mut Random,
             5 => init_producer(life, model).await,
             6 => checkpoint(life).await,
             7 => life.clock.advance(Duration::from_millis(random.below(5_000) as u64)),
-            8..14 => produce_idempotently(life, model, random).await,
+            8..12 => produce_idempotently(life, model, random).await,
+            12..16 => transactions::transact(life, model, random).await,
             _ => produce(life, model, random).await,
         }
         if life.is_dead() {
@@ -63,7 +66,7 @@ async fn create_topic(life: &mut Life, model: &mut Model, random: &mut Random) {
                 .topics
                 .insert(name, TopicModel { id: response.topics[0].topic_id, segment_bytes, partitions });
         }
-        Answer::Given(_) => {}
+        Answer::Given(response) => life.refused(&format!("topic {name}"), response.topics[0].error_code),
         Answer::Unknown => {
             model.doubtful_topics.insert(name, DoubtfulTopic::Created { partitions, segment_bytes });
         }
@@ -79,6 +82,10 @@ async fn delete_topic(life: &mut Life, model: &mut Model, random: &mut Random) {
     if let Answer::Given(response) = &answer
         && response.responses[0].error_code != 0
     {
+        life.refused(&format!("the deletion of {name}"), response.responses[0].error_code);
+        // They go first.
+        let offsets = model.offsets.iter_mut().filter(|((_, topic, _), _)| topic == name);
+        offsets.for_each(|(_, offset)| offset.may_be_gone = true);
         return;
     }
     let Some(topic) = model.topics.remove(name) else { return };
@@ -109,7 +116,7 @@ async fn commit_offset(life: &mut Life, model: &mut Model, random: &mut Random) 
         Answer::Given(response) if response.topics[0].partitions[0].error_code == 0 => {
             known.committed = Some(offset);
         }
-        Answer::Given(_) => {}
+        Answer::Given(response) => life.refused("a commit", response.topics[0].partitions[0].error_code),
         Answer::Unknown => known.doubtful = Some(offset),
     }
 }
@@ -118,13 +125,23 @@ async fn init_producer(life: &mut Life, model: &mut Model) {
     if model.producers.len() >= 4 {
         return;
     }
-    let answer = life.call(4, InitProducerIdRequest::default().with_transaction_timeout_ms(60_000)).await;
+    let answer = life.call(4, anybody()).await;
     let Answer::Given(response) = answer else { return };
     if response.error_code == 0 {
         let id = response.producer_id.0;
         assert!(model.producer_ids.insert(id), "producer id {id} is given a second time");
-        model.producers.push(ProducerModel { id, next_sequences: Default::default() });
+        model.producers.push(id);
+    } else {
+        life.refused("a producer id", response.error_code);
     }
+}
+
+fn anybody() -> InitProducerIdRequest {
+    InitProducerIdRequest::default()
+        .with_transactional_id(None)
+        .with_transaction_timeout_ms(60_000)
+        .with_producer_id(ProducerId(-1))
+        .with_producer_epoch(-1)
 }
 
 async fn checkpoint(life: &mut Life) {
@@ -136,8 +153,12 @@ async fn produce(life: &mut Life, model: &mut Model, random: &mut Random) {
     let partitions = model.partitions();
     let Some((topic, partition)) = random.choose(&partitions) else { return };
     let values = values(model, random);
-    let batch =
-        BatchModel { base_offset: model.partition(topic, *partition).end_offset(), values, producer: None };
+    let batch = BatchModel {
+        base_offset: model.partition(topic, *partition).end_offset(),
+        values,
+        producer: None,
+        transaction: None,
+    };
     send(life, model, topic, *partition, batch, *random.choose(&CODECS).expect("a codec")).await;
 }
 
@@ -146,22 +167,15 @@ async fn produce_idempotently(life: &mut Life, model: &mut Model, random: &mut R
     let (Some((topic, partition)), false) = (random.choose(&partitions), model.producers.is_empty()) else {
         return;
     };
-    let chosen = random.below(model.producers.len());
+    let producer_id = *random.choose(&model.producers).expect("some producer");
     let values = values(model, random);
-    let producer = &mut model.producers[chosen];
-    let next = producer.next_sequences.entry((topic.clone(), *partition)).or_default();
-    let sequence = Sequence { producer_id: producer.id, base_sequence: *next };
-    *next += values.len() as i32;
-    let base_offset = model.partition(topic, *partition).end_offset();
-    let batch = BatchModel { base_offset, values, producer: Some(sequence) };
-    let refused = !send(life, model, topic, *partition, batch, Compression::None).await;
-    if refused {
-        let next = model.producers[chosen].next_sequences.get_mut(&(topic.clone(), *partition));
-        *next.expect("set above") = sequence.base_sequence;
-    }
+    let known = model.partition(topic, *partition);
+    let base_sequence = known.next_sequence(producer_id);
+    let producer = Some(Sequence { producer_id, producer_epoch: 0, base_sequence });
+    let batch = BatchModel { base_offset: known.end_offset(), values, producer, transaction: None };
+    send(life, model, topic, *partition, batch, Compression::None).await;
 }
 
-/// Says whether the batch is there, or may be.
 async fn send(
     life: &mut Life,
     model: &mut Model,
@@ -169,7 +183,7 @@ async fn send(
     partition: i32,
     batch: BatchModel,
     compression: Compression,
-) -> bool {
+) {
     let bytes = encode(&batch, compression, life.clock.now_ms());
     let answer = life.call(9, produce_request(topic, partition, bytes)).await;
     let known = model.partition(topic, partition);
@@ -177,14 +191,15 @@ async fn send(
         Answer::Given(response) => {
             let answer = &response.responses[0].partition_responses[0];
             if answer.error_code != 0 {
-                return false;
+                life.refused("a batch", answer.error_code);
+                return;
             }
-            assert_eq!(answer.base_offset, batch.base_offset, "{topic}-{partition}");
-            known.batches.push(batch);
+            // Markers lie in between.
+            assert!(answer.base_offset >= batch.base_offset, "{topic}-{partition}");
+            known.batches.push(BatchModel { base_offset: answer.base_offset, ..batch });
         }
         Answer::Unknown => known.doubtful = Some(batch),
     }
-    true
 }
 
 pub(crate) fn produce_request(topic: &str, partition: i32, records: Bytes) -> ProduceRequest {
@@ -195,8 +210,11 @@ pub(crate) fn produce_request(topic: &str, partition: i32, records: Bytes) -> Pr
 
 pub(crate) fn encode(batch: &BatchModel, compression: Compression, now_ms: i64) -> Bytes {
     let mut builder = BatchBuilder::new(compression);
-    if let Some(Sequence { producer_id, base_sequence }) = batch.producer {
-        builder = builder.with_producer(producer_id, 0, base_sequence);
+    if let Some(Sequence { producer_id, producer_epoch, base_sequence }) = batch.producer {
+        builder = builder.with_producer(producer_id, producer_epoch, base_sequence);
+    }
+    if batch.transaction.is_some() {
+        builder = builder.transactional();
     }
     for value in &batch.values {
         builder.push(now_ms, None, Some(value.as_bytes())).expect("small records");
@@ -205,7 +223,7 @@ pub(crate) fn encode(batch: &BatchModel, compression: Compression, now_ms: i64) 
 }
 
 /// Some values that were never sent before.
-fn values(model: &mut Model, random: &mut Random) -> Vec<String> {
+pub(super) fn values(model: &mut Model, random: &mut Random) -> Vec<String> {
     let count = 1 + random.below(3);
     let value = |_| {
         model.values += 1;

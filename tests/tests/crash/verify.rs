@@ -1,8 +1,8 @@
 //! After a crash: what was promised is there, and what was not answered is there whole or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ottla_protocol::batch::batches;
+use ottla_protocol::batch::{RecordBatch, batches};
 use ottla_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use ottla_protocol::messages::metadata_response::MetadataResponseTopic;
@@ -13,12 +13,17 @@ use ottla_protocol::messages::{
 use ottla_protocol::{Compression, Request};
 
 use crate::life::{Answer, Life};
-use crate::model::{BatchModel, DoubtfulTopic, Model, OffsetModel, PartitionModel, TopicModel};
+use crate::model::{
+    BatchModel, DoubtfulTopic, Model, OffsetKey, OffsetModel, Outcome, PartitionModel, TopicModel,
+};
+use crate::steps::transactions::{conclude, init};
 use crate::steps::{encode, produce_request, text, topic_name};
 
 /// What a broker recognises of each producer (KIP-98).
 const REMEMBERED_BATCHES: usize = 5;
 const MAX_BYTES: i32 = 1 << 20;
+const READ_UNCOMMITTED: i8 = 0;
+const READ_COMMITTED: i8 = 1;
 
 /// Compares, and takes what was in doubt for what it turned out to be.
 ///
@@ -30,6 +35,7 @@ pub(crate) async fn run(life: &mut Life, model: &mut Model) {
         records(life, model, &topic, partition).await;
         repeats(life, model, &topic, partition).await;
     }
+    transactions(life, model).await;
     offsets(life, model).await;
 }
 
@@ -54,7 +60,10 @@ async fn topics(life: &mut Life, model: &mut Model) {
                 TopicModel { id: found.topic_id, segment_bytes, partitions }
             }
             DoubtfulTopic::Deleted { topic, offsets } => {
-                model.offsets.extend(offsets);
+                let restored = offsets.into_iter();
+                model
+                    .offsets
+                    .extend(restored.map(|(key, offset)| (key, OffsetModel { may_be_gone: true, ..offset })));
                 topic
             }
         };
@@ -80,52 +89,112 @@ fn describe_segment_bytes(topic: &str) -> DescribeConfigsRequest {
 }
 
 async fn records(life: &mut Life, model: &mut Model, topic: &str, partition: i32) {
-    let found = read(life, topic, partition).await;
+    let found = read(life, topic, partition, READ_UNCOMMITTED).await;
     let known = model.partition(topic, partition);
-    let promised = known.records().count();
     if let Some(doubtful) = known.doubtful.take() {
-        let is_there = found.len() > promised;
-        match doubtful.producer {
-            None if is_there => known.batches.push(doubtful),
-            None => {}
-            // Its producer sends it again, whatever became of it.
-            Some(_) => {
-                let base_offset = resend(life, topic, partition, &doubtful).await;
-                assert_eq!(base_offset, Ok(doubtful.base_offset), "{topic}-{partition}");
-                known.batches.push(doubtful);
+        match found.iter().find(|(_, value)| *value == doubtful.values[0]) {
+            Some(&(base_offset, _)) => known.batches.push(BatchModel { base_offset, ..doubtful }),
+            // Its producer sends it again, in order to know.
+            None if doubtful.producer.is_some() && doubtful.transaction.is_none() => {
+                let resent = resend(life, topic, partition, &doubtful).await;
+                let base_offset = resent.expect("what a producer did not get an answer to");
+                known.batches.push(BatchModel { base_offset, ..doubtful });
             }
+            None => {}
         }
     }
-    let found =
-        if found.len() == known.records().count() { found } else { read(life, topic, partition).await };
+    let found = read(life, topic, partition, READ_UNCOMMITTED).await;
     let promised: Vec<(i64, String)> =
         known.records().map(|(offset, value)| (offset, value.to_owned())).collect();
-    let differs = found.iter().zip(&promised).position(|(found, promised)| found != promised);
+    compare(&format!("{topic}-{partition}"), &found, &promised);
+}
+
+fn compare(what: &str, found: &[(i64, String)], promised: &[(i64, String)]) {
+    let differs = found.iter().zip(promised).position(|(found, promised)| found != promised);
     assert!(
         found == promised,
-        "{topic}-{partition}: {} records, {} were promised, the first that differs is {differs:?}: {:?}",
+        "{what}: {} records, {} were promised, the first that differs is {differs:?}: {:?}",
         found.len(),
         promised.len(),
         differs.map(|at| (&found[at], &promised[at]))
     );
 }
 
+/// Each producer comes back, which decides what it left open; then a transaction counts as a whole or not at all.
+async fn transactions(life: &mut Life, model: &mut Model) {
+    for producer in &mut model.transactional {
+        let identity = init(life, &producer.id).await;
+        producer.identity = Some(identity.unwrap_or_else(|error| panic!("{} gets {error:?}", producer.id)));
+    }
+    let mut committed = BTreeMap::new();
+    for (topic, partition) in model.partitions() {
+        let found = read(life, &topic, partition, READ_COMMITTED).await;
+        committed.insert((topic, partition), found);
+    }
+    decide(life, model, &committed).await;
+    for ((topic, partition), found) in &committed {
+        let transactions = model.transactions.clone();
+        let counts = |batch: &&BatchModel| {
+            batch.transaction.is_none_or(|number| transactions[number].outcome == Outcome::Committed)
+        };
+        let batches = model.partition(topic, *partition).batches.iter().filter(counts);
+        let promised: Vec<_> =
+            batches.flat_map(|batch| (batch.base_offset..).zip(batch.values.iter().cloned())).collect();
+        compare(&format!("{topic}-{partition}, read_committed"), found, &promised);
+    }
+}
+
+type Committed = BTreeMap<(String, i32), Vec<(i64, String)>>;
+
+/// Finds out by one record, or one offset, what became of the transactions that are in doubt.
+async fn decide(life: &mut Life, model: &mut Model, committed: &Committed) {
+    for number in 0..model.transactions.len() {
+        if model.transactions[number].outcome != Outcome::Doubtful {
+            continue;
+        }
+        let mut is_committed = None;
+        for (topic, partition) in model.partitions() {
+            let batches = &model.partition(&topic, partition).batches;
+            if let Some(batch) = batches.iter().find(|batch| batch.transaction == Some(number)) {
+                let found = &committed[&(topic, partition)];
+                is_committed = Some(found.iter().any(|(_, value)| *value == batch.values[0]));
+            }
+        }
+        if is_committed.is_none()
+            && let Some((key, offset)) = model.transactions[number].offsets.first().cloned()
+            && model.topics.contains_key(&key.1)
+        {
+            is_committed = Some(committed_offset(life, &key).await == Some(offset));
+        }
+        model.transactions[number].outcome = Outcome::Aborted;
+        if is_committed == Some(true) {
+            conclude(model, number);
+        }
+    }
+}
+
 /// What a producer sends a second time is recognised, where it was written.
 async fn repeats(life: &mut Life, model: &mut Model, topic: &str, partition: i32) {
     let known = model.partition(topic, partition).clone();
-    let ids: std::collections::BTreeSet<i64> = known
+    let ids: BTreeSet<i64> = known
         .batches
         .iter()
         .filter_map(|batch| batch.producer)
         .map(|sequence| sequence.producer_id)
         .collect();
     for id in ids {
-        let sent = known.batches.iter().filter(|batch| batch.producer.is_some_and(|by| by.producer_id == id));
-        for batch in sent.rev().take(REMEMBERED_BATCHES) {
+        let sent =
+            idempotent(&known.batches).filter(|batch| batch.producer.is_some_and(|by| by.producer_id == id));
+        let sent: Vec<_> = sent.collect();
+        for batch in sent.into_iter().rev().take(REMEMBERED_BATCHES) {
             let base_offset = resend(life, topic, partition, batch).await;
             assert_eq!(base_offset, Ok(batch.base_offset), "{topic}-{partition}, {:?}", batch.producer);
         }
     }
+}
+
+fn idempotent(batches: &[BatchModel]) -> impl Iterator<Item = &BatchModel> {
+    batches.iter().filter(|batch| batch.transaction.is_none() && batch.producer.is_some())
 }
 
 async fn resend(life: &mut Life, topic: &str, partition: i32, batch: &BatchModel) -> Result<i64, i16> {
@@ -135,58 +204,105 @@ async fn resend(life: &mut Life, topic: &str, partition: i32, batch: &BatchModel
     if answer.error_code == 0 { Ok(answer.base_offset) } else { Err(answer.error_code) }
 }
 
-/// Every record, with its offset.
-async fn read(life: &mut Life, topic: &str, partition: i32) -> Vec<(i64, String)> {
-    let mut found = Vec::new();
-    let mut next = 0;
+/// Every record that a consumer gets, with its offset.
+///
+/// # Panics
+/// When an offset is missing, or something is not decided.
+async fn read(life: &mut Life, topic: &str, partition: i32, isolation: i8) -> Vec<(i64, String)> {
+    let mut consumer = Consumer::default();
     loop {
-        let from = FetchPartition::default()
-            .with_partition(partition)
-            .with_fetch_offset(next)
-            .with_partition_max_bytes(MAX_BYTES);
-        let from = FetchTopic::default().with_topic(topic_name(topic)).with_partitions(vec![from]);
-        let request =
-            FetchRequest::default().with_session_epoch(-1).with_max_bytes(MAX_BYTES).with_topics(vec![from]);
+        let request = fetch_request(topic, partition, consumer.next, isolation);
         let response = call(life, 12, request).await;
         let answer = &response.responses[0].partitions[0];
-        assert_eq!(answer.error_code, 0, "{topic}-{partition} at {next}");
+        assert_eq!(answer.error_code, 0, "{topic}-{partition} at {}", consumer.next);
         let records = answer.records.clone().unwrap_or_default();
         if records.is_empty() {
-            assert_eq!(next, answer.high_watermark, "{topic}-{partition}: a read ends before the end");
-            return found;
+            let end =
+                if isolation == READ_COMMITTED { answer.last_stable_offset } else { answer.high_watermark };
+            assert_eq!(consumer.next, end, "{topic}-{partition}: a read ends before the end");
+            return consumer.found;
         }
+        let aborted = answer.aborted_transactions.iter().flatten();
+        consumer.aborted.extend(aborted.map(|aborted| (aborted.first_offset, aborted.producer_id.0)));
         for batch in batches(&records) {
-            let batch = batch.expect("a whole batch");
-            batch.verify_crc().expect("a sound batch");
-            next = batch.header().next_offset();
-            for record in batch.records(MAX_BYTES as usize).expect("records").iter() {
-                let record = record.expect("a record");
-                let value = String::from_utf8(record.value.expect("a value").to_vec()).expect("text");
-                found.push((record.offset, value));
-            }
+            consumer.take(&batch.expect("a whole batch"));
         }
     }
 }
 
-async fn offsets(life: &mut Life, model: &mut Model) {
-    for ((group, topic, partition), known) in &mut model.offsets {
-        let wanted = OffsetFetchRequestTopics::default()
-            .with_name(topic_name(topic))
-            .with_partition_indexes(vec![*partition]);
-        let wanted = OffsetFetchRequestGroup::default()
-            .with_group_id(GroupId(text(group)))
-            .with_topics(Some(vec![wanted]));
-        let response = call(life, 8, OffsetFetchRequest::default().with_groups(vec![wanted])).await;
-        let answer = &response.groups[0].topics[0].partitions[0];
-        assert_eq!(answer.error_code, 0);
-        let found = Some(answer.committed_offset).filter(|&offset| offset >= 0);
-        let OffsetModel { committed, doubtful } = *known;
-        assert!(
-            found == committed || doubtful.is_some() && found == doubtful,
-            "group {group} has {found:?} of {topic}-{partition}, not {committed:?}, perhaps {doubtful:?}"
-        );
-        *known = OffsetModel { committed: found, doubtful: None };
+/// Leaves out what was aborted, as Kafka's consumer does.
+#[derive(Default)]
+struct Consumer {
+    next: i64,
+    found: Vec<(i64, String)>,
+    /// First offset and producer of what was aborted, if the consumer asked for it.
+    aborted: BTreeSet<(i64, i64)>,
+    skipped: BTreeSet<i64>,
+}
+
+impl Consumer {
+    fn take(&mut self, batch: &RecordBatch<'_>) {
+        batch.verify_crc().expect("a sound batch");
+        let header = batch.header();
+        assert_eq!(header.base_offset, self.next, "an offset is missing");
+        self.next = header.next_offset();
+        while let Some(&(first_offset, producer_id)) = self.aborted.first()
+            && first_offset <= header.base_offset
+        {
+            self.aborted.pop_first();
+            self.skipped.insert(producer_id);
+        }
+        if header.is_control() {
+            self.skipped.remove(&header.producer_id);
+            return;
+        }
+        if header.is_transactional() && self.skipped.contains(&header.producer_id) {
+            return;
+        }
+        for record in batch.records(MAX_BYTES as usize).expect("records").iter() {
+            let record = record.expect("a record");
+            let value = String::from_utf8(record.value.expect("a value").to_vec()).expect("text");
+            self.found.push((record.offset, value));
+        }
     }
+}
+
+fn fetch_request(topic: &str, partition: i32, offset: i64, isolation: i8) -> FetchRequest {
+    let from = FetchPartition::default()
+        .with_partition(partition)
+        .with_fetch_offset(offset)
+        .with_partition_max_bytes(MAX_BYTES);
+    let from = FetchTopic::default().with_topic(topic_name(topic)).with_partitions(vec![from]);
+    FetchRequest::default()
+        .with_session_epoch(-1)
+        .with_max_bytes(MAX_BYTES)
+        .with_isolation_level(isolation)
+        .with_topics(vec![from])
+}
+
+async fn offsets(life: &mut Life, model: &mut Model) {
+    for (key, known) in &mut model.offsets {
+        let found = committed_offset(life, key).await;
+        let OffsetModel { committed, doubtful, may_be_gone } = *known;
+        assert!(
+            found == committed || doubtful.is_some() && found == doubtful || found.is_none() && may_be_gone,
+            "{key:?}: {found:?} is committed, not {committed:?}, perhaps {doubtful:?}"
+        );
+        *known = OffsetModel { committed: found, ..OffsetModel::default() };
+    }
+}
+
+async fn committed_offset(life: &mut Life, (group, topic, partition): &OffsetKey) -> Option<i64> {
+    let wanted = OffsetFetchRequestTopics::default()
+        .with_name(topic_name(topic))
+        .with_partition_indexes(vec![*partition]);
+    let wanted = OffsetFetchRequestGroup::default()
+        .with_group_id(GroupId(text(group)))
+        .with_topics(Some(vec![wanted]));
+    let response = call(life, 8, OffsetFetchRequest::default().with_groups(vec![wanted])).await;
+    let answer = &response.groups[0].topics[0].partitions[0];
+    assert_eq!(answer.error_code, 0);
+    Some(answer.committed_offset).filter(|&offset| offset >= 0)
 }
 
 async fn call<R: Request>(life: &mut Life, version: i16, request: R) -> R::Response {
