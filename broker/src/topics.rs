@@ -19,11 +19,13 @@ use crate::partition::Partition;
 use crate::topic_name::validate;
 
 mod catalog;
+mod cluster_settings;
 mod error;
 mod store;
 
 use catalog::Catalog;
 pub(crate) use catalog::Topic;
+use cluster_settings::with_cluster_settings;
 pub(crate) use error::{CreateTopicError, InvalidTopicConfig, TopicWriteError};
 use store::{NewPartitions, TopicStore};
 
@@ -80,7 +82,7 @@ impl Topics {
     ) -> Result<Topics, OpenError> {
         let metadata = data_dir.metadata();
         let topics = Topics {
-            defaults: TopicSettings::from_broker(settings),
+            defaults: TopicSettings::from_broker(&with_cluster_settings(settings, &metadata)),
             default_partitions: settings.num_partitions,
             store: TopicStore::new(data_dir, clock),
             catalog: RwLock::default(),
