@@ -266,7 +266,7 @@ pub(crate) fn sequence_error(outcome: Result<AppendOutcome, AppendError>) -> Seq
     }
 }
 
-fn context(origin: AppendOrigin, verification: Option<VerificationGuard>) -> AppendContext {
+pub(crate) fn context(origin: AppendOrigin, verification: Option<VerificationGuard>) -> AppendContext {
     AppendContext { leader_epoch: 0, now_ms: NOW_MS, origin, verification }
 }
 

@@ -2,6 +2,7 @@
 //! KIP-890).
 #![allow(clippy::disallowed_methods)]
 
+mod compaction;
 #[cfg(feature = "faults")]
 mod crash;
 mod fixture;
