@@ -14,6 +14,8 @@ use crate::{
 
 /// How much is written at a time.
 const BUFFER_BYTES: usize = 1 << 20;
+/// What is brought to the disk at a time, so that the end of a large segment does not hold up others who wait for it.
+const SYNC_BYTES: usize = 16 << 20;
 
 /// The new segment on its way: what stays of the batches that it is given, in order.
 ///
@@ -27,6 +29,7 @@ pub(crate) struct SegmentWriter<'a> {
     /// The front of the first source segment, which stays as it is; until something is written.
     unchanged: Option<&'a [u8]>,
     written_bytes: usize,
+    unsynced_bytes: usize,
     buffer: Vec<u8>,
 }
 
@@ -52,6 +55,7 @@ impl<'a> SegmentWriter<'a> {
             indexes: SegmentIndexes::new(),
             unchanged: Some(first_source),
             written_bytes: 0,
+            unsynced_bytes: 0,
             buffer: Vec::new(),
         }
     }
@@ -136,12 +140,16 @@ impl<'a> SegmentWriter<'a> {
     }
 
     fn write_buffer(&mut self) -> Result<(), CleanError> {
-        if let Some(file) = self.file.as_ref().filter(|_| !self.buffer.is_empty()) {
-            file.write_at(self.written_bytes as u64, &self.buffer)
-                .map_err(|source| CleanError::Io { path: file.path().to_owned(), source })?;
-            self.written_bytes += self.buffer.len();
-            self.buffer.clear();
+        let Some(file) = self.file.as_ref().filter(|_| !self.buffer.is_empty()) else { return Ok(()) };
+        self.unsynced_bytes += self.buffer.len();
+        let mut written = file.write_at(self.written_bytes as u64, &self.buffer);
+        if self.unsynced_bytes >= SYNC_BYTES {
+            self.unsynced_bytes = 0;
+            written = written.and_then(|()| file.sync_all());
         }
+        written.map_err(|source| CleanError::Io { path: file.path().to_owned(), source })?;
+        self.written_bytes += self.buffer.len();
+        self.buffer.clear();
         Ok(())
     }
 }
