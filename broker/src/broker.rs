@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ottla_storage::{CloseError, DataDir, DataDirError, OpenError};
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{BrokerSettings, Config, DataPlace};
@@ -23,6 +24,7 @@ pub struct Broker {
     advertised: Vec<Arc<Endpoint>>,
     /// Accepts, connections and background work; they end with this set.
     tasks: JoinSet<()>,
+    logs_checked: watch::Receiver<()>,
     is_closed: bool,
     /// Last, so that the directory is removed when nothing of this handle uses it any more.
     _temporary: Option<TempDir>,
@@ -59,6 +61,7 @@ impl Broker {
         let topics = Topics::open(data_dir, &config.settings, config.clock.clone())?;
         let state = Arc::new(BrokerState::new(config, topics)?);
         let mut tasks = JoinSet::new();
+        let logs_checked = check_logs(&state.topics);
         tasks.spawn(housekeeping::run(state.clone()));
         tasks.spawn(housekeeping::run_retention(state.clone()));
         tasks.spawn(state.topics.flush_schedule().run());
@@ -71,7 +74,7 @@ impl Broker {
             }
             advertised.push(listener.advertised);
         }
-        Ok(Broker { state, advertised, tasks, is_closed: false, _temporary: temporary })
+        Ok(Broker { state, advertised, tasks, logs_checked, is_closed: false, _temporary: temporary })
     }
 
     /// What clients connect to: `host:port`, one for each listener, separated by commas.
@@ -92,6 +95,12 @@ impl Broker {
         tokio::task::spawn_blocking(move || state.topics.flush())
             .await
             .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Waits until every log that a kill has left was looked at. Requests need not wait for it: a log that is used is
+    /// checked first.
+    pub async fn logs_checked(&self) {
+        while self.logs_checked.clone().changed().await.is_ok() {}
     }
 
     /// Ends connections and background work, then closes the logs, so that the next start has nothing to recover.
@@ -116,6 +125,25 @@ impl Drop for Broker {
         self.tasks.abort_all();
         self.close();
     }
+}
+
+/// Looks at what a kill has left, so that damage is told of and the next stop is a clean one. A log that is used before
+/// its turn is checked by whoever uses it; one that is closed before is left to the next start. The sender goes when all
+/// are done.
+fn check_logs(topics: &Topics) -> watch::Receiver<()> {
+    let (done, all_checked) = watch::channel(());
+    let unchecked = topics.unchecked_logs();
+    if !unchecked.is_empty() {
+        tokio::task::spawn_blocking(move || {
+            for log in unchecked {
+                if let Err(error) = log.check_files() {
+                    tracing::error!("{error}; requests to this partition are refused");
+                }
+            }
+            drop(done);
+        });
+    }
+    all_checked
 }
 
 /// The data directory, and its guard if it goes with the broker.

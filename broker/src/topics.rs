@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use ottla_protocol::messages::TopicName;
 use ottla_protocol::{ErrorCode, StrBytes};
-use ottla_storage::{CloseError, DataDir, OpenError, RetentionError, kafka_uuid};
+use ottla_storage::{CloseError, DataDir, Log, OpenError, RetentionError, kafka_uuid};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use uuid::Uuid;
 
@@ -246,11 +246,17 @@ impl Topics {
         Ok(self.store.new_producer_id()?)
     }
 
+    /// The logs that a kill has left, and that nobody has looked at yet.
+    pub(crate) fn unchecked_logs(&self) -> Vec<Arc<Log>> {
+        let partitions = self.partitions();
+        let unchecked = partitions.iter().filter(|partition| partition.log.is_unchecked());
+        unchecked.map(|partition| Arc::clone(&partition.log)).collect()
+    }
+
     /// Brings logs that have grown to the disk, and notes how far.
     pub(crate) fn flush(&self) -> Result<(), CloseError> {
         let partitions = self.partitions();
-        let mut grown =
-            partitions.iter().filter(|partition| partition.log.recovery_point() < partition.log.end_offset());
+        let mut grown = partitions.iter().filter(|partition| partition.log.is_unflushed());
         let Some(first) = grown.next() else { return Ok(()) };
         for partition in std::iter::once(first).chain(grown) {
             partition.log.flush()?;

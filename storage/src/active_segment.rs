@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A topic with a few records takes no more than this on the disk.
-const FIRST_STEP_BYTES: usize = 16 << 10;
+const FIRST_STEP_BYTES: usize = 4 << 10;
 /// Space doubles up to here: the zeros of one step take the append that needs it about 0.2 ms.
 const LARGEST_STEP_BYTES: usize = 1 << 20;
 

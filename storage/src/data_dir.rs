@@ -34,7 +34,6 @@ use crate::{
     config::{Durability, LogConfig},
     disk::{self, is_disk_full},
     log::{FlushError, Log, LogStart, OpenError, TopicPartition},
-    recovery::RecoveryOutcome,
 };
 
 const CLEAN_SHUTDOWN: &str = ".kafka_cleanshutdown";
@@ -167,19 +166,18 @@ impl DataDir {
         self.create_in(path, topic_partition, topic_id, config, now_ms)
     }
 
-    /// Opens the log of a partition that the metadata names. One whose directory is missing, because the broker was
-    /// killed before it was made, is made.
+    /// The log of a partition that the metadata names; unopened ([`Log::check_files`]), unless a look at it may have to
+    /// wait for the disk. One whose directory is missing, because the broker was killed before it was made, is made.
     pub fn open_log(
         &self,
         topic_partition: TopicPartition,
         topic_id: Uuid,
         config: LogConfig,
         now_ms: i64,
-    ) -> Result<(Log, RecoveryOutcome), OpenError> {
+    ) -> Result<Log, OpenError> {
         let path = self.log_path(&topic_partition);
         if !path.exists() {
-            let log = self.create_in(path, topic_partition, topic_id, config, now_ms)?;
-            return Ok((log, RecoveryOutcome::untouched(0)));
+            return self.create_in(path, topic_partition, topic_id, config, now_ms);
         }
         let start = match self.left.recovery_points.get(&topic_partition) {
             Some(end_offset) if self.left.clean => LogStart::Clean { end_offset },
@@ -187,9 +185,13 @@ impl DataDir {
         };
         let log_start_offset = self.left.log_start_offsets.get(&topic_partition).unwrap_or(0);
         let cleaned_to = self.left.cleaned.get(&topic_partition);
-        let (log, outcome) = Log::open(path, topic_partition, config, start, log_start_offset, now_ms)?;
+        let log = if config.flush_messages == 1 {
+            Log::open(path, topic_partition, config, start, log_start_offset, now_ms)?.0
+        } else {
+            Log::left(path, topic_partition, config, start, log_start_offset, now_ms)
+        };
         log.believe_cleaned_to(cleaned_to);
-        Ok((log, outcome))
+        Ok(log)
     }
 
     /// Records how far each log has been flushed, and where it begins and ends. To be called when the logs were flushed:
@@ -208,11 +210,11 @@ impl DataDir {
     fn store_checkpoints(&self, logs: &[Arc<Log>], durability: Durability) -> Result<(), DataDirError> {
         let recovery_points = &self.left.recovery_points;
         recovery_points
-            .store(logs.iter().map(|log| (log.topic_partition(), log.recovery_point())), durability)
+            .store(logs.iter().map(|log| (log.topic_partition(), log.offsets().recovery_point)), durability)
             .map_err(|source| io_error(recovery_points.path(), source))?;
         self.store_log_start_offsets(logs, durability)?;
         let path = self.path.join(offset_checkpoint::HIGH_WATERMARKS);
-        let offsets = logs.iter().map(|log| (log.topic_partition(), log.end_offset()));
+        let offsets = logs.iter().map(|log| (log.topic_partition(), log.offsets().end_offset));
         offset_checkpoint::store(&path, offsets, durability).map_err(|source| io_error(&path, source))
     }
 
@@ -225,7 +227,7 @@ impl DataDir {
     /// As Kafka does, without logs that begin where they always did.
     fn store_log_start_offsets(&self, logs: &[Arc<Log>], durability: Durability) -> Result<(), DataDirError> {
         let checkpoint = &self.left.log_start_offsets;
-        let offsets = logs.iter().map(|log| (log.topic_partition(), log.start_offset()));
+        let offsets = logs.iter().map(|log| (log.topic_partition(), log.offsets().start_offset));
         checkpoint
             .store(offsets.filter(|(_, offset)| *offset > 0), durability)
             .map_err(|source| io_error(checkpoint.path(), source))
@@ -260,16 +262,17 @@ impl DataDir {
     }
 
     fn close_logs(&self, logs: &[Arc<Log>]) -> Result<(), CloseError> {
-        let mut still_mapped = false;
+        let mut clean = true;
         let durability = self.durability(&self.metadata());
         for log in logs {
             if log.config().survives_power_cut() {
                 log.flush()?;
             }
-            still_mapped |= log.close()?.still_mapped;
+            let closed = log.close()?;
+            clean &= !closed.still_mapped && !closed.unchecked;
         }
         self.store_checkpoints(logs, durability)?;
-        if still_mapped {
+        if !clean {
             return Ok(());
         }
         let path = self.path.join(CLEAN_SHUTDOWN);

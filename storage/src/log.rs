@@ -26,7 +26,7 @@ pub use compact::{CompactionError, CompactionOutcome, CompactionRequest, Dirtine
 pub use flush::FlushError;
 pub use lifecycle::{CloseOutcome, DeleteError, LogStart, OpenError};
 pub use marker::{MarkerError, TransactionMarker, TransactionOutcome};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 pub use producers::ActiveProducer;
 pub use read::{Isolation, ReadError, ReadOutcome};
 pub use replace::ReplaceError;
@@ -60,7 +60,9 @@ impl fmt::Display for TopicPartition {
 
 /// A partition's log: shared by reference, appended to under a short lock, read without it.
 ///
-/// After a clean stop a log opens *dormant*: it knows its start and end, and reads its files when it is used.
+/// A log that was left by an earlier broker is *unopened*: its files are looked at when it is used, or by
+/// [`Log::check_files`]. After a clean stop it is then *dormant*: it knows its start and end, and reads its last segment when
+/// records go in or out.
 pub struct Log {
     topic_partition: TopicPartition,
     files: Arc<PartitionFiles>,
@@ -83,20 +85,24 @@ struct Segments {
     state: State,
     log_start_offset: i64,
     list: Vec<Arc<Segment>>,
+    /// Up to where an unopened log is known to reach.
+    left_at_offset: i64,
 }
 
 /// Which variant the writer is, for readers, who do not take its lock.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
+    Unopened,
     Dormant,
     Ready,
     Stopped(LogStopped),
 }
 
 enum Writer {
+    Unopened(LogStart),
     Dormant { end_offset: i64 },
     Ready(Box<LogWriter>),
-    Stopped(LogStopped),
+    Stopped { reason: LogStopped, recovery_point: i64 },
 }
 
 /// Why a log does nothing any more.
@@ -115,7 +121,7 @@ pub enum LogStopped {
 
 impl Segments {
     fn end_offset(&self) -> i64 {
-        self.list.last().map_or(self.log_start_offset, |active| active.next_offset())
+        self.list.last().map_or(self.left_at_offset, |active| active.next_offset())
     }
 
     /// The segment that holds `offset`, and those behind it.
@@ -136,17 +142,17 @@ impl Log {
 
     /// The offset of the first record that may be read.
     pub fn start_offset(&self) -> i64 {
-        self.segments.read().log_start_offset
+        self.opened_segments().log_start_offset
     }
 
     /// The offset of the next record.
     pub fn end_offset(&self) -> i64 {
-        self.segments.read().end_offset()
+        self.opened_segments().end_offset()
     }
 
     /// The batches of all segments, without indexes and without space that is allocated ahead.
     pub fn size_bytes(&self) -> u64 {
-        self.segments.read().list.iter().map(|segment| u64::from(segment.end().position)).sum()
+        self.opened_segments().list.iter().map(|segment| u64::from(segment.end().position)).sum()
     }
 
     pub fn config(&self) -> Arc<LogConfig> {
@@ -156,12 +162,26 @@ impl Log {
     /// Applies from the next append on.
     pub fn set_config(&self, config: LogConfig) {
         // What could be read before may be read then, too.
-        if config.flush_messages == 1
-            && let Err(error) = self.sync()
-        {
-            tracing::error!("{error}");
+        if config.flush_messages == 1 {
+            // A log that cannot be opened has nothing to read.
+            let _ = self.check_files();
+            if let Err(error) = self.sync() {
+                tracing::error!("{error}");
+            }
         }
         *self.config.write() = Arc::new(config);
+    }
+
+    /// The segments, of an unopened log after a look at its files. Where that fails they are as the last broker said,
+    /// and whoever appends or reads gets the error.
+    fn opened_segments(&self) -> RwLockReadGuard<'_, Segments> {
+        let segments = self.segments.read();
+        if segments.state != State::Unopened {
+            return segments;
+        }
+        drop(segments);
+        let _ = self.check_files();
+        self.segments.read()
     }
 
     /// Reads the files of a dormant log.
@@ -175,7 +195,11 @@ impl Log {
         loop {
             match &mut *writer {
                 Writer::Ready(ready) => return Ok(act(ready)),
-                Writer::Stopped(stopped) => return Err(WakeError::Stopped(*stopped)),
+                Writer::Stopped { reason, .. } => return Err(WakeError::Stopped(*reason)),
+                &mut Writer::Unopened(start) => {
+                    let opened = self.open_files(&mut writer, start);
+                    opened.map_err(|source| WakeError::Io { dir: self.dir().to_owned(), source })?;
+                }
                 &mut Writer::Dormant { end_offset } => *writer = Writer::Ready(self.recovered(end_offset)?),
             }
         }
@@ -184,7 +208,7 @@ impl Log {
     fn recovered(&self, end_offset: i64) -> Result<Box<LogWriter>, WakeError> {
         let known = Known {
             recovery_point: end_offset,
-            log_start_offset: self.start_offset(),
+            log_start_offset: self.segments.read().log_start_offset,
             clean: true,
             index_interval_bytes: self.config().index_interval_bytes,
             now_ms: self.opened_ms,

@@ -300,7 +300,7 @@ fn a_small_log_takes_little_space() {
     let harness = Harness::new(LogConfig::default());
     harness.append(&batch(&[NOW_MS])).unwrap();
     let log = harness.dir.path().join("t-0").join("00000000000000000000.log");
-    assert_eq!(fs::metadata(log).unwrap().len(), 16 << 10);
+    assert_eq!(fs::metadata(log).unwrap().len(), 4 << 10);
 }
 
 /// Needs the right to mount.

@@ -46,8 +46,22 @@ fn create_topic(data_dir: &DataDir) -> Arc<Log> {
 }
 
 fn reopen(data_dir: &DataDir) -> (Arc<Log>, RecoveryOutcome) {
-    let (log, outcome) = data_dir.open_log(topic_partition(), TOPIC_ID, LogConfig::default(), 0).unwrap();
-    (Arc::new(log), outcome)
+    let log = left(data_dir);
+    let outcome = log.check_files().unwrap();
+    (log, outcome)
+}
+
+/// As the last broker left it; nobody has looked at its files.
+fn left(data_dir: &DataDir) -> Arc<Log> {
+    Arc::new(data_dir.open_log(topic_partition(), TOPIC_ID, LogConfig::default(), 0).unwrap())
+}
+
+/// Turns the byte over at `position` of the log.
+fn damage(path: &Path, position: usize) {
+    let path = path.join("t-0/00000000000000000000.log");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[position] ^= 1;
+    fs::write(&path, bytes).unwrap();
 }
 
 fn names(path: &Path) -> Vec<String> {
@@ -159,6 +173,64 @@ fn only_what_lies_past_the_recovery_point_is_scanned_after_a_kill() {
     assert_eq!((outcome.end_offset, outcome.truncation), (1001, None));
     let index_interval = u64::from(LogConfig::default().index_interval_bytes);
     assert!(outcome.scanned_bytes <= index_interval + 3 * batch().len() as u64, "{}", outcome.scanned_bytes);
+}
+
+#[test]
+fn a_log_that_a_kill_left_is_checked_when_it_is_used() {
+    let uses: [fn(&Log); 4] = [
+        |log| assert_eq!(log.end_offset(), 2),
+        |log| assert_eq!(append(log), 2),
+        |log| assert_eq!(log.last_stable_offset().unwrap(), 2),
+        |log| assert_eq!(log.size_bytes(), 2 * batch().len() as u64),
+    ];
+    for use_it in uses {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = open(dir.path());
+        let log = create_topic(&data_dir);
+        (0..3).for_each(|offset| assert_eq!(append(&log), offset));
+        drop((log, data_dir));
+        damage(dir.path(), 3 * batch().len() - 1);
+
+        let log = left(&open(dir.path()));
+        assert!(log.is_unchecked());
+        use_it(&log);
+        assert!(!log.is_unchecked());
+        assert_eq!(log.check_files().unwrap().truncation, None);
+    }
+}
+
+#[test]
+fn a_log_that_nobody_used_after_a_kill_is_left_to_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let log = create_topic(&data_dir);
+    (0..3).for_each(|offset| assert_eq!(append(&log), offset));
+    drop((log, data_dir));
+
+    let data_dir = open(dir.path());
+    data_dir.close(&[left(&data_dir)]).unwrap();
+    drop(data_dir);
+
+    let data_dir = open(dir.path());
+    assert!(!data_dir.was_left_clean());
+    let (_, outcome) = reopen(&data_dir);
+    assert_eq!((outcome.end_offset, outcome.scanned_bytes), (3, 3 * batch().len() as u64));
+}
+
+#[test]
+fn a_log_that_nobody_used_after_a_clean_stop_is_left_clean_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let log = create_topic(&data_dir);
+    append(&log);
+    data_dir.close(&[log]).unwrap();
+    drop(data_dir);
+    for _ in 0..2 {
+        let data_dir = open(dir.path());
+        assert!(data_dir.was_left_clean());
+        data_dir.close(&[left(&data_dir)]).unwrap();
+    }
+    assert_eq!(left(&open(dir.path())).end_offset(), 1);
 }
 
 #[test]

@@ -96,7 +96,7 @@ impl TopicStore {
         self.data_dir.create_log(topic_partition, new.topic_id, new.config.clone(), self.clock.now_ms())
     }
 
-    /// Opens the partitions of a topic that the metadata names.
+    /// The partitions of a topic that the metadata names. Their logs are looked at when they are used.
     pub(super) fn open_partitions(
         &self,
         name: &str,
@@ -105,12 +105,8 @@ impl TopicStore {
     ) -> Result<Vec<Arc<Partition>>, OpenError> {
         let partitions = topic.partitions.iter().map(|(&index, record)| {
             let topic_partition = TopicPartition { topic: name.to_owned(), partition: index };
-            let opened =
-                self.data_dir.open_log(topic_partition, topic.id, config.clone(), self.clock.now_ms());
-            let (log, recovered) = opened?;
-            if recovered.truncation.is_some() {
-                tracing::warn!("{name}-{index}: {recovered}");
-            }
+            let log =
+                self.data_dir.open_log(topic_partition, topic.id, config.clone(), self.clock.now_ms())?;
             Ok(Arc::new(self.partition(index, record.leader_epoch, log)))
         });
         partitions.collect()

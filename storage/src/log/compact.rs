@@ -124,14 +124,23 @@ impl Log {
         *self.cleaned_to.lock()
     }
 
-    /// What a checkpoint says. It may know of records that are lost.
+    /// What a checkpoint says. It may know of records that are lost, which an unopened log finds out later.
     pub(crate) fn believe_cleaned_to(&self, offset: Option<i64>) {
-        *self.cleaned_to.lock() = offset.filter(|&offset| offset <= self.end_offset());
+        *self.cleaned_to.lock() = offset;
+        let segments = self.segments.read();
+        if segments.state != State::Unopened {
+            self.cleaned_no_further_than(segments.end_offset());
+        }
+    }
+
+    pub(super) fn cleaned_no_further_than(&self, end_offset: i64) {
+        let mut cleaned_to = self.cleaned_to.lock();
+        *cleaned_to = cleaned_to.filter(|&offset| offset <= end_offset);
     }
 
     fn work(&self, policy: &CompactionPolicy, now_ms: i64) -> Result<Work, CompactionError> {
         let (segments, start_offset, end_offset, last_stable_offset) = {
-            let segments = self.segments.read();
+            let segments = self.opened_segments();
             if let State::Stopped(stopped) = segments.state {
                 return Err(CompactionError::Stopped(stopped));
             }

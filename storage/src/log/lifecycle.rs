@@ -28,6 +28,14 @@ pub enum LogStart {
     Unclean { recovery_point: i64 },
 }
 
+/// What checkpoints keep of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LogOffsets {
+    pub(crate) recovery_point: i64,
+    pub(crate) start_offset: i64,
+    pub(crate) end_offset: i64,
+}
+
 /// Why a log cannot be created or opened.
 #[derive(Debug, Error)]
 pub enum OpenError {
@@ -54,6 +62,8 @@ pub struct DeleteError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CloseOutcome {
     pub end_offset: i64,
+    /// It was left by a kill, and nobody has looked at it since.
+    pub unchecked: bool,
     /// Somebody still reads, so that space which was allocated ahead could not be given back.
     pub still_mapped: bool,
 }
@@ -80,13 +90,27 @@ impl Log {
         if config.survives_power_cut() {
             sync_new(&files).map_err(|source| OpenError::from_io(files.dir(), source))?;
         }
-        let log = Log::dormant(files, topic_partition, config, 0, now_ms);
+        let start = LogStart::Clean { end_offset: 0 };
+        let log = Log::unopened(files, topic_partition, config, start, 0, now_ms);
         let writer = log.install(Recovered::empty(active), 0);
         *log.writer.lock() = Writer::Ready(writer);
         Ok(log)
     }
 
-    /// Opens what is there. A directory without a segment becomes a log that begins at `log_start_offset`.
+    /// A log that an earlier broker has left, unopened: its files are looked at when it is used. A directory without a
+    /// segment becomes a log that begins at `log_start_offset`.
+    pub fn left(
+        dir: PathBuf,
+        topic_partition: TopicPartition,
+        config: LogConfig,
+        start: LogStart,
+        log_start_offset: i64,
+        now_ms: i64,
+    ) -> Log {
+        Log::unopened(PartitionFiles::new(dir), topic_partition, config, start, log_start_offset, now_ms)
+    }
+
+    /// [`Log::left`] and [`Log::check_files`] in one; and what may be read is on the disk, if it has to be.
     pub fn open(
         dir: PathBuf,
         topic_partition: TopicPartition,
@@ -95,14 +119,30 @@ impl Log {
         log_start_offset: i64,
         now_ms: i64,
     ) -> Result<(Log, RecoveryOutcome), OpenError> {
-        let files = PartitionFiles::new(dir);
-        let log = Log::dormant(files, topic_partition, config, log_start_offset, now_ms);
-        let outcome = log.open_files(start).map_err(|source| OpenError::from_io(log.dir(), source))?;
+        let log = Log::left(dir, topic_partition, config, start, log_start_offset, now_ms);
+        let outcome = log.check_files()?;
         if log.config().flush_messages == 1 {
             // Only then may it be read.
             log.sync().map_err(|FlushError { dir, source }| OpenError::Io { dir, source })?;
         }
         Ok((log, outcome))
+    }
+
+    /// Looks at the files of an unopened log: after a kill everything past the recovery point is checked, and what is
+    /// not sound is cut. Of any other log nothing is touched.
+    pub fn check_files(&self) -> Result<RecoveryOutcome, OpenError> {
+        let mut writer = self.writer.lock();
+        match &*writer {
+            &Writer::Unopened(start) => {
+                self.open_files(&mut writer, start).map_err(|source| OpenError::from_io(self.dir(), source))
+            }
+            _ => Ok(RecoveryOutcome::untouched(self.segments.read().end_offset())),
+        }
+    }
+
+    /// Whether a kill has left the log, and nobody has looked at its files since.
+    pub fn is_unchecked(&self) -> bool {
+        self.writer.lock().is_unchecked()
     }
 
     /// Forgets producers that have written nothing for `expiration_ms` (`producer.id.expiration.ms`).
@@ -117,9 +157,26 @@ impl Log {
     pub fn recovery_point(&self) -> i64 {
         match &*self.writer.lock() {
             Writer::Ready(writer) => writer.recovery_point(),
+            Writer::Unopened(start) => start.known_offset(),
             Writer::Dormant { end_offset } => *end_offset,
-            Writer::Stopped(_) => self.end_offset(),
+            Writer::Stopped { recovery_point, .. } => *recovery_point,
         }
+    }
+
+    /// What the next start has to know. Of an unopened log it is what this start knew.
+    pub(crate) fn offsets(&self) -> LogOffsets {
+        let recovery_point = self.recovery_point();
+        let segments = self.segments.read();
+        LogOffsets {
+            recovery_point,
+            start_offset: segments.log_start_offset,
+            end_offset: segments.end_offset(),
+        }
+    }
+
+    /// Whether there are records past the recovery point that a flush would bring to the disk.
+    pub fn is_unflushed(&self) -> bool {
+        matches!(&*self.writer.lock(), Writer::Ready(writer) if writer.recovery_point() < writer.end_offset())
     }
 
     /// Writes the indexes and the producers, and unmaps. Appends and reads are refused from here on; bytes that were
@@ -129,9 +186,11 @@ impl Log {
         if let Writer::Ready(ready) = &mut *writer {
             ready.finish().map_err(|source| self.flush_error(source))?;
         }
+        let unchecked = writer.is_unchecked();
         self.stop(&mut writer, LogStopped::Closed);
         self.files.hand_over();
-        Ok(CloseOutcome { end_offset: self.end_offset(), still_mapped: self.files.is_leased() })
+        let end_offset = self.segments.read().end_offset();
+        Ok(CloseOutcome { end_offset, unchecked, still_mapped: self.files.is_leased() })
     }
 
     /// Refuses everything from here on, and removes the directory as soon as nobody reads it.
@@ -142,26 +201,31 @@ impl Log {
 
     pub(super) fn stop(&self, writer: &mut Writer, reason: LogStopped) {
         self.segments.write().state = State::Stopped(reason);
-        if let Writer::Ready(ready) = std::mem::replace(writer, Writer::Stopped(reason)) {
+        let recovery_point = writer.recovery_point_when_stopped(reason);
+        if let Writer::Ready(ready) = std::mem::replace(writer, Writer::Stopped { reason, recovery_point }) {
             ready.seal();
         }
     }
 
-    fn dormant(
+    fn unopened(
         files: Arc<PartitionFiles>,
         topic_partition: TopicPartition,
         config: LogConfig,
+        start: LogStart,
         log_start_offset: i64,
         opened_ms: i64,
     ) -> Log {
+        let left_at_offset = start.known_offset().max(log_start_offset);
+        let segments =
+            Segments { state: State::Unopened, log_start_offset, list: Vec::new(), left_at_offset };
         Log {
             topic_partition,
             files,
             config: RwLock::new(Arc::new(config)),
-            segments: RwLock::new(Segments { state: State::Dormant, log_start_offset, list: Vec::new() }),
+            segments: RwLock::new(segments),
             leader_epochs: RwLock::default(),
             first_undecided: FirstUndecided::none(),
-            writer: Mutex::new(Writer::Dormant { end_offset: log_start_offset }),
+            writer: Mutex::new(Writer::Unopened(start)),
             flushing: Mutex::default(),
             cleaned_to: Mutex::default(),
             synced_offset: Watermark::new(log_start_offset as u64),
@@ -169,31 +233,39 @@ impl Log {
         }
     }
 
-    fn open_files(&self, start: LogStart) -> io::Result<RecoveryOutcome> {
+    /// Makes the writer of an unopened log a dormant one or a ready one.
+    pub(super) fn open_files(&self, writer: &mut Writer, start: LogStart) -> io::Result<RecoveryOutcome> {
         let mut listing = Listing::of(&leftovers::clear(&self.files)?);
+        let log_start_offset = self.segments.read().log_start_offset;
         if listing.bases.is_empty() {
-            let base_offset = self.start_offset();
-            DiskFile::create_new(&self.files.path(base_offset, FileKind::Log))?;
-            listing.bases.insert(base_offset);
+            DiskFile::create_new(&self.files.path(log_start_offset, FileKind::Log))?;
+            listing.bases.insert(log_start_offset);
         }
-        listing.drop_below(&self.files, self.start_offset())?;
-        match start {
+        listing.drop_below(&self.files, log_start_offset)?;
+        let outcome = match start {
             LogStart::Clean { end_offset }
-                if self.start_offset() <= end_offset
+                if log_start_offset <= end_offset
                     && listing.bases.range(end_offset + 1..).next().is_none() =>
             {
-                self.list_segments(&listing, end_offset)
+                self.list_segments(writer, &listing, end_offset)
             }
-            LogStart::Clean { .. } => self.recover(&listing, 0),
-            LogStart::Unclean { recovery_point } => self.recover(&listing, recovery_point),
-        }
+            LogStart::Clean { .. } => self.recover(writer, &listing, 0),
+            LogStart::Unclean { recovery_point } => self.recover(writer, &listing, recovery_point),
+        }?;
+        self.cleaned_no_further_than(outcome.end_offset);
+        Ok(outcome)
     }
 
-    fn recover(&self, listing: &Listing, recovery_point: i64) -> io::Result<RecoveryOutcome> {
+    fn recover(
+        &self,
+        writer: &mut Writer,
+        listing: &Listing,
+        recovery_point: i64,
+    ) -> io::Result<RecoveryOutcome> {
         let config = self.config();
         let known = Known {
             recovery_point,
-            log_start_offset: self.start_offset(),
+            log_start_offset: self.segments.read().log_start_offset,
             clean: false,
             index_interval_bytes: config.index_interval_bytes,
             now_ms: self.opened_ms,
@@ -201,12 +273,19 @@ impl Log {
         };
         let recovered = recovery::recover(&self.files, listing, known)?;
         let outcome = recovered.outcome.clone();
-        let writer = self.install(recovered, recovery_point);
-        *self.writer.lock() = Writer::Ready(writer);
+        if outcome.truncation.is_some() {
+            tracing::warn!("{}: {outcome}", self.topic_partition);
+        }
+        *writer = Writer::Ready(self.install(recovered, recovery_point));
         Ok(outcome)
     }
 
-    fn list_segments(&self, listing: &Listing, end_offset: i64) -> io::Result<RecoveryOutcome> {
+    fn list_segments(
+        &self,
+        writer: &mut Writer,
+        listing: &Listing,
+        end_offset: i64,
+    ) -> io::Result<RecoveryOutcome> {
         let list = listing
             .ranges()
             .map(|(base, next)| {
@@ -218,8 +297,9 @@ impl Log {
         let mut segments = self.segments.write();
         segments.log_start_offset = segments.log_start_offset.max(listing.first_base()).min(end_offset);
         segments.list = list;
+        segments.state = State::Dormant;
         self.synced_offset.publish(end_offset as u64);
-        *self.writer.lock() = Writer::Dormant { end_offset };
+        *writer = Writer::Dormant { end_offset };
         Ok(RecoveryOutcome::untouched(end_offset))
     }
 
@@ -240,6 +320,33 @@ impl Log {
         *self.leader_epochs.write() = leader_epochs;
         self.synced_offset.publish(recovery_point as u64);
         Box::new(LogWriter::new(Arc::clone(&self.files), active, producers, recovery_point, unflushed))
+    }
+}
+
+impl LogStart {
+    /// Up to where the log reaches at least.
+    fn known_offset(self) -> i64 {
+        match self {
+            LogStart::Clean { end_offset } => end_offset,
+            LogStart::Unclean { recovery_point } => recovery_point,
+        }
+    }
+}
+
+impl Writer {
+    fn is_unchecked(&self) -> bool {
+        matches!(self, Writer::Unopened(LogStart::Unclean { .. }))
+    }
+
+    /// From where on a log has to be checked that is stopped now. What is closed was finished before.
+    fn recovery_point_when_stopped(&self, reason: LogStopped) -> i64 {
+        match self {
+            Writer::Unopened(start) => start.known_offset(),
+            Writer::Dormant { end_offset } => *end_offset,
+            Writer::Ready(writer) if reason == LogStopped::Closed => writer.end_offset(),
+            Writer::Ready(writer) => writer.recovery_point(),
+            Writer::Stopped { recovery_point, .. } => *recovery_point,
+        }
     }
 }
 

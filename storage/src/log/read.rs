@@ -96,7 +96,7 @@ impl Log {
     /// The end of what may be read. The log end, for there is one replica; but with `flush.messages=1` only what a power
     /// cut leaves, so that nobody sees a record which is then gone.
     pub fn high_watermark(&self) -> i64 {
-        self.readable_end(&self.segments.read())
+        self.readable_end(&self.opened_segments())
     }
 
     fn readable_end(&self, segments: &Segments) -> i64 {
@@ -170,13 +170,13 @@ impl Log {
 
     /// Runs `look` on the segments of a log that is awake.
     pub(super) fn with_segments<R>(&self, look: impl FnOnce(&Segments) -> R) -> Result<R, ReadError> {
-        if self.segments.read().state == State::Dormant {
+        if matches!(self.segments.read().state, State::Unopened | State::Dormant) {
             self.wake()?;
         }
         let segments = self.segments.read();
         match segments.state {
             State::Stopped(stopped) => Err(ReadError::Stopped(stopped)),
-            State::Ready | State::Dormant => Ok(look(&segments)),
+            State::Ready | State::Dormant | State::Unopened => Ok(look(&segments)),
         }
     }
 }

@@ -37,6 +37,8 @@ impl Log {
     /// The `.cleaned` files of a segment that begins at `base_offset`, to be written by the caller. A log has one such
     /// segment at a time.
     pub fn begin_cleaning(&self, base_offset: i64) -> Result<CleanedFiles, ReplaceError> {
+        // What an earlier broker was cleaning goes first, and has the same name.
+        self.wake()?;
         self.files.settle();
         let cleaned = self.files.begin_cleaning(base_offset);
         cleaned.ok_or_else(|| ReplaceError::Pending { dir: self.dir().to_owned() })

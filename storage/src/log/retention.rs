@@ -79,7 +79,7 @@ impl Log {
 
     fn count_old(&self, config: &LogConfig, now_ms: i64) -> Result<usize, RetentionError> {
         let (segments, log_start_offset) = {
-            let segments = self.segments.read();
+            let segments = self.opened_segments();
             if let State::Stopped(stopped) = segments.state {
                 return Err(RetentionError::Stopped(stopped));
             }

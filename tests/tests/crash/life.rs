@@ -72,6 +72,8 @@ impl House {
         let disk = runtime.block_on(async {
             match self.start().await {
                 Ok(broker) => {
+                    // Else the order of operations, and with it where the fault hits, is not decided by the seed.
+                    broker.logs_checked().await;
                     let wire = Wire::connect(&broker.bootstrap_servers()).await;
                     let ending = Some(self.ending);
                     let mut life = Life { broker, clock: self.clock.clone(), disk, wire, ending };
