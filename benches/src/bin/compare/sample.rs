@@ -19,6 +19,7 @@ pub(crate) enum Metric {
     ConsumeCpuSecondsPerGb,
     ConsumedPerSecond,
     LatencyMs,
+    TransactionalCpuSecondsPerMillion,
     SyncedAcksOfOnePerSecond,
     SyncedAcksOfManyPerSecond,
     SyncedAcksOfManyOverOne,
