@@ -26,6 +26,7 @@ mod connection;
 mod error;
 mod negotiation;
 
+mod alter_configs;
 mod commit_offsets;
 mod coordinator;
 mod create_partitions;

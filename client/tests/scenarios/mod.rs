@@ -82,6 +82,15 @@ pub(crate) async fn configs_say_what_was_set(client: Client) {
     let retention = configs.iter().find(|config| config.name == "retention.ms").unwrap();
     assert_eq!((retention.value.as_deref(), retention.is_set_on_topic), (Some("1234567"), true));
     assert!(configs.iter().any(|config| config.name == "cleanup.policy" && !config.is_set_on_topic));
+
+    client.set_topic_configs(&topic, &[("cleanup.policy", "compact")]).await.unwrap();
+    let configs = client.describe_topic_configs(&topic).await.unwrap();
+    let is_set = |name, value| {
+        configs.iter().any(|config| {
+            config.name == name && config.value.as_deref() == Some(value) && config.is_set_on_topic
+        })
+    };
+    assert!(is_set("cleanup.policy", "compact") && is_set("retention.ms", "1234567"), "{configs:?}");
 }
 
 pub(crate) async fn a_batch_comes_back_as_it_was_sent(client: Client) {

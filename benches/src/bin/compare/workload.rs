@@ -17,6 +17,7 @@ pub(crate) struct Workload {
     pub(crate) latency_records: u64,
     /// Records that are produced in transactions of 1 ms.
     pub(crate) transactional_records: u64,
+    pub(crate) compacted_bytes: u64,
     /// How long the producers send whose acknowledgements are counted.
     pub(crate) load_time: Duration,
 }
@@ -30,6 +31,7 @@ impl Workload {
         record_bytes: 100,
         latency_records: 3_000,
         transactional_records: 300_000,
+        compacted_bytes: 1_000_000_000,
         load_time: Duration::from_secs(4),
     };
 
@@ -41,6 +43,7 @@ impl Workload {
         records: 300_000,
         latency_records: 300,
         transactional_records: 20_000,
+        compacted_bytes: 50_000_000,
         load_time: Duration::from_millis(500),
         ..Workload::FULL
     };

@@ -1,5 +1,6 @@
 //! What is measured. A measurement is one file; the list below is all that registers it.
 
+mod compaction;
 mod consume;
 mod fsync;
 mod latency;
@@ -9,6 +10,7 @@ mod start;
 mod transactions;
 
 use std::io;
+use std::time::Duration;
 
 use ottla_protocol::batch::BuildError;
 use thiserror::Error;
@@ -24,6 +26,7 @@ use crate::sample::Reading;
 const MEASUREMENTS: &[Measurement] = &[
     start::START,
     fsync::FSYNC,
+    compaction::COMPACTION,
     memory::IDLE,
     produce::PRODUCE,
     consume::CONSUME,
@@ -69,6 +72,8 @@ pub(crate) enum MeasureError {
     Process(#[from] io::Error),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error("the log is not compacted after {after:?}")]
+    NotCompacted { after: Duration },
     #[error("cannot make a record: {0}")]
     Build(#[from] BuildError),
 }

@@ -45,7 +45,7 @@ pub(crate) struct RunningBroker {
     pub(crate) started_at: Instant,
     pub(crate) start_to_open_port: Duration,
     process: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What a peer needs to know to start: its port, its data folder, a folder for its other files, and its settings.
@@ -71,6 +71,8 @@ impl Settings {
 }
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// In the broker's folder.
+const DATA_DIR: &str = "data";
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Peer {
@@ -91,7 +93,7 @@ impl Peer {
         let prepare = |source| StartError::Prepare { peer: self, source };
         let folder = tempfile::Builder::new().prefix("ottla-compare-").tempdir().map_err(prepare)?;
         let port = free_port().map_err(prepare)?;
-        let data_dir = folder.path().join("data");
+        let data_dir = folder.path().join(DATA_DIR);
         let site = Site { port, data_dir, folder: folder.path(), settings };
         let mut command = self.command(artifacts, &site).map_err(prepare)?;
         let log_path = folder.path().join("broker.log");
@@ -103,7 +105,7 @@ impl Peer {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let start_to_open_port = Duration::ZERO;
         let mut broker =
-            RunningBroker { peer: self, address, started_at, start_to_open_port, process, _folder: folder };
+            RunningBroker { peer: self, address, started_at, start_to_open_port, process, folder };
         broker.wait_for_port(&log_path).await?;
         Ok(broker)
     }
@@ -120,6 +122,10 @@ impl Peer {
 impl RunningBroker {
     pub(crate) fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join(DATA_DIR)
     }
 
     async fn wait_for_port(&mut self, log_path: &Path) -> Result<(), StartError> {
