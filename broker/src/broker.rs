@@ -90,11 +90,26 @@ impl Broker {
     /// Brings every log to the disk, and notes how far, so that the next start has little to check even after a kill.
     /// Happens by itself every `log.flush.offset.checkpoint.interval.ms`.
     pub async fn checkpoint(&self) -> Result<(), CloseError> {
+        self.work(|state| state.topics.flush()).await
+    }
+
+    /// Drops every segment whose retention is over. Happens by itself every `log.retention.check.interval.ms`.
+    pub async fn apply_retention(&self) {
+        self.work(|state| state.topics.delete_old_segments()).await;
+    }
+
+    /// Compacts every topic that asks for it and is dirty enough. Happens by itself, but not more often than every
+    /// `log.cleaner.backoff.ms`.
+    pub async fn compact(&self) {
+        self.work(|state| state.topics.cleaner().clean_all(&state.topics, &state.config.settings)).await;
+    }
+
+    /// Away from the connections, for which it takes too long.
+    async fn work<T: Send + 'static>(&self, work: impl FnOnce(&BrokerState) -> T + Send + 'static) -> T {
         let state = Arc::clone(&self.state);
-        // An error is a panic in there.
-        tokio::task::spawn_blocking(move || state.topics.flush())
-            .await
-            .unwrap_or_else(|error| panic!("{error}"))
+        let done = tokio::task::spawn_blocking(move || work(&state)).await;
+        // It is never cancelled.
+        done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
     }
 
     /// Waits until every log that a kill has left was looked at. Requests need not wait for it: a log that is used is

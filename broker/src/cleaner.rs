@@ -32,7 +32,7 @@ struct Uncleanable(Vec<Weak<Log>>);
 
 /// What a look at all logs came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
+pub(crate) enum Look {
     Settled,
     /// Something may become ready although nobody writes.
     Again,
@@ -88,7 +88,7 @@ impl Cleaner {
         }
     }
 
-    fn clean_all(&self, topics: &Topics, settings: &BrokerSettings) -> Look {
+    pub(crate) fn clean_all(&self, topics: &Topics, settings: &BrokerSettings) -> Look {
         let mut uncleanable = self.working.lock();
         let mut passed_over: Vec<Arc<Log>> = Vec::new();
         loop {

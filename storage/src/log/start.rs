@@ -6,7 +6,11 @@ use thiserror::Error;
 use tracing::warn;
 
 use super::{Log, LogStopped, LogWriter, WakeError};
-use crate::{leader_epochs, partition_files::Retirement};
+use crate::{
+    disk::{self, DiskFile},
+    leader_epochs,
+    partition_files::{FileKind, Retirement},
+};
 
 /// Why a log begins where it did.
 #[derive(Debug, Error)]
@@ -58,10 +62,24 @@ impl Log {
     pub(super) fn drop_oldest(&self, writer: &mut LogWriter, count: usize) {
         let next = self.segments.read().list.get(count).map(|next| next.base_offset());
         let Some(next) = next else { return };
+        if let Err(error) = self.secure_producers(next) {
+            warn!(log = %self.topic_partition, %error, "old segments stay: what they tell of producers is not safe");
+            return;
+        }
         self.begin_at(next);
         let dropped: Vec<_> = self.segments.write().list.drain(..count).collect();
         writer.forget(&dropped);
         dropped.iter().for_each(|segment| segment.retire(Retirement::Dropped));
+    }
+
+    /// What the segments below `base_offset` tell of producers must be on the disk before they go.
+    fn secure_producers(&self, base_offset: i64) -> io::Result<()> {
+        let snapshot = self.files.path(base_offset, FileKind::ProducerSnapshot);
+        if !self.config().survives_power_cut() || !snapshot.exists() {
+            return Ok(());
+        }
+        DiskFile::open_to_write(&snapshot)?.sync_all()?;
+        disk::sync_dir(self.dir())
     }
 
     fn begin_at(&self, offset: i64) -> bool {

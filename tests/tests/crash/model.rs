@@ -28,13 +28,27 @@ pub(crate) type OffsetKey = (String, String, i32);
 #[derive(Clone, Debug)]
 pub(crate) struct TopicModel {
     pub(crate) id: Uuid,
+    pub(crate) kind: Kind,
     pub(crate) segment_bytes: String,
     pub(crate) partitions: Vec<PartitionModel>,
 }
 
+/// What becomes of a topic's old records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// They stay.
+    Kept,
+    /// The last ones stay (`retention.bytes`).
+    Retained,
+    /// The last one of each key stays (`cleanup.policy=compact`).
+    Compacted,
+}
+
+pub(crate) const RETENTION_BYTES: usize = 4_000;
+
 #[derive(Clone, Debug)]
 pub(crate) enum DoubtfulTopic {
-    Created { partitions: i32, segment_bytes: String },
+    Created { partitions: i32, kind: Kind, segment_bytes: String },
     Deleted { topic: TopicModel, offsets: BTreeMap<OffsetKey, OffsetModel> },
 }
 
@@ -43,6 +57,9 @@ pub(crate) struct PartitionModel {
     pub(crate) batches: Vec<BatchModel>,
     /// Sent last, and not answered.
     pub(crate) doubtful: Option<BatchModel>,
+    /// Nothing below may be read any more (DeleteRecords, retention).
+    pub(crate) start_offset: i64,
+    pub(crate) doubtful_starts: Vec<i64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,19 +127,30 @@ impl PartitionModel {
 
     /// Every record that must be there, of whatever transaction.
     pub(crate) fn records(&self) -> impl Iterator<Item = (i64, &str)> {
-        self.batches
+        let all = self
+            .batches
             .iter()
-            .flat_map(|batch| (batch.base_offset..).zip(batch.values.iter().map(String::as_str)))
+            .flat_map(|batch| (batch.base_offset..).zip(batch.values.iter().map(String::as_str)));
+        all.filter(|(offset, _)| *offset >= self.start_offset)
     }
 }
 
 impl Model {
     /// Every partition that certainly is there.
     pub(crate) fn partitions(&self) -> Vec<(String, i32)> {
+        self.partitions_of(|_| true)
+    }
+
+    /// Those whose records are not compacted: a producer's repeats are recognised as long as its batches are there.
+    pub(crate) fn uncompacted(&self) -> Vec<(String, i32)> {
+        self.partitions_of(|kind| kind != Kind::Compacted)
+    }
+
+    fn partitions_of(&self, wanted: impl Fn(Kind) -> bool) -> Vec<(String, i32)> {
         let of_topic = |(name, topic): (&String, &TopicModel)| {
             (0..topic.partitions.len() as i32).map(|partition| (name.clone(), partition)).collect::<Vec<_>>()
         };
-        self.topics.iter().flat_map(of_topic).collect()
+        self.topics.iter().filter(|(_, topic)| wanted(topic.kind)).flat_map(of_topic).collect()
     }
 
     pub(crate) fn partition(&mut self, topic: &str, partition: i32) -> &mut PartitionModel {

@@ -7,18 +7,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use ottla_protocol::messages::delete_records_request::{DeleteRecordsPartition, DeleteRecordsTopic};
 use ottla_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 use ottla_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use ottla_protocol::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, GroupId, InitProducerIdRequest, OffsetCommitRequest,
-    ProduceRequest, ProducerId, TopicName,
+    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, GroupId, InitProducerIdRequest,
+    OffsetCommitRequest, ProduceRequest, ProducerId, TopicName,
 };
 use ottla_protocol::{Compression, StrBytes};
 
 use crate::life::{Answer, Life};
-use crate::model::{BatchModel, DoubtfulTopic, Model, PartitionModel, Sequence, TopicModel};
+use crate::model::{
+    BatchModel, DoubtfulTopic, Kind, Model, PartitionModel, RETENTION_BYTES, Sequence, TopicModel,
+};
 use crate::random::Random;
 
 const TOPICS_MAX: usize = 3;
@@ -32,7 +35,8 @@ pub(crate) async fn run(life: &mut Life, model: &mut Model, random: &mut Random,
             1 => delete_topic(life, model, random).await,
             2..5 => commit_offset(life, model, random).await,
             5 => init_producer(life, model).await,
-            6 => checkpoint(life).await,
+            6 => keep_house(life, random).await,
+            18 => delete_records(life, model, random).await,
             7 => life.clock.advance(Duration::from_millis(random.below(5_000) as u64)),
             8..12 => produce_idempotently(life, model, random).await,
             12..16 => transactions::transact(life, model, random).await,
@@ -50,25 +54,33 @@ async fn create_topic(life: &mut Life, model: &mut Model, random: &mut Random) {
         return;
     }
     let partitions = 1 + random.below(2) as i32;
+    let kind = *random.choose(&[Kind::Kept, Kind::Retained, Kind::Compacted]).expect("a kind");
     let segment_bytes = (1_200 + random.below(3_000)).to_string();
-    let config = CreatableTopicConfig::default()
-        .with_name(text("segment.bytes"))
-        .with_value(Some(text(&segment_bytes)));
+    let mut configs = vec![config("segment.bytes", &segment_bytes)];
+    match kind {
+        Kind::Kept => {}
+        Kind::Retained => configs.push(config("retention.bytes", &RETENTION_BYTES.to_string())),
+        Kind::Compacted => {
+            configs.push(config("cleanup.policy", "compact"));
+            configs.push(config("min.cleanable.dirty.ratio", "0"));
+        }
+    }
     let topic = CreatableTopic::default()
         .with_name(topic_name(&name))
         .with_num_partitions(partitions)
         .with_replication_factor(1)
-        .with_configs(vec![config]);
+        .with_configs(configs);
     match life.call(7, CreateTopicsRequest::default().with_topics(vec![topic])).await {
         Answer::Given(response) if response.topics[0].error_code == 0 => {
             let partitions = vec![PartitionModel::default(); partitions as usize];
-            model
-                .topics
-                .insert(name, TopicModel { id: response.topics[0].topic_id, segment_bytes, partitions });
+            model.topics.insert(
+                name,
+                TopicModel { id: response.topics[0].topic_id, kind, segment_bytes, partitions },
+            );
         }
         Answer::Given(response) => life.refused(&format!("topic {name}"), response.topics[0].error_code),
         Answer::Unknown => {
-            model.doubtful_topics.insert(name, DoubtfulTopic::Created { partitions, segment_bytes });
+            model.doubtful_topics.insert(name, DoubtfulTopic::Created { partitions, kind, segment_bytes });
         }
     }
 }
@@ -144,9 +156,43 @@ fn anybody() -> InitProducerIdRequest {
         .with_producer_epoch(-1)
 }
 
-async fn checkpoint(life: &mut Life) {
-    // A dead or full disk is an error here.
-    let _ = life.broker.checkpoint().await;
+fn config(name: &str, value: &str) -> CreatableTopicConfig {
+    CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)))
+}
+
+async fn keep_house(life: &mut Life, random: &mut Random) {
+    match random.below(3) {
+        // A dead or full disk is an error here.
+        0 => drop(life.broker.checkpoint().await),
+        1 => life.broker.apply_retention().await,
+        _ => life.broker.compact().await,
+    }
+}
+
+async fn delete_records(life: &mut Life, model: &mut Model, random: &mut Random) {
+    let partitions = model.uncompacted();
+    let Some((topic, partition)) = random.choose(&partitions) else { return };
+    let known = model.partition(topic, *partition);
+    // Retention may have taken more by itself, so nothing below the end is asked for.
+    let offset = known.end_offset() - random.below(3) as i64;
+    if offset <= known.start_offset {
+        return;
+    }
+    let below = DeleteRecordsPartition::default().with_partition_index(*partition).with_offset(offset);
+    let below = DeleteRecordsTopic::default().with_name(topic_name(topic)).with_partitions(vec![below]);
+    let request = DeleteRecordsRequest::default().with_topics(vec![below]).with_timeout_ms(1_000);
+    match life.call(2, request).await {
+        Answer::Given(response) if response.topics[0].partitions[0].error_code == 0 => {
+            let low_watermark = response.topics[0].partitions[0].low_watermark;
+            assert!(low_watermark >= offset, "{topic}-{partition}: {low_watermark}");
+            known.start_offset = low_watermark;
+        }
+        Answer::Given(response) => {
+            life.refused("a deletion of records", response.topics[0].partitions[0].error_code);
+            known.doubtful_starts.push(offset);
+        }
+        Answer::Unknown => known.doubtful_starts.push(offset),
+    }
 }
 
 async fn produce(life: &mut Life, model: &mut Model, random: &mut Random) {
@@ -163,7 +209,7 @@ async fn produce(life: &mut Life, model: &mut Model, random: &mut Random) {
 }
 
 async fn produce_idempotently(life: &mut Life, model: &mut Model, random: &mut Random) {
-    let partitions = model.partitions();
+    let partitions = model.uncompacted();
     let (Some((topic, partition)), false) = (random.choose(&partitions), model.producers.is_empty()) else {
         return;
     };
@@ -191,7 +237,8 @@ async fn send(
         Answer::Given(response) => {
             let answer = &response.responses[0].partition_responses[0];
             if answer.error_code != 0 {
-                life.refused("a batch", answer.error_code);
+                let message = answer.error_message.as_ref().map(ToString::to_string);
+                life.refused(&format!("{topic}-{partition}: {batch:?} ({message:?})"), answer.error_code);
                 return;
             }
             // Markers lie in between.
@@ -217,7 +264,9 @@ pub(crate) fn encode(batch: &BatchModel, compression: Compression, now_ms: i64) 
         builder = builder.transactional();
     }
     for value in &batch.values {
-        builder.push(now_ms, None, Some(value.as_bytes())).expect("small records");
+        // Few keys, for compaction has nothing to do without.
+        let key = &value.as_bytes()[5..6];
+        builder.push(now_ms, Some(key), Some(value.as_bytes())).expect("small records");
     }
     builder.build().expect("a small batch")
 }

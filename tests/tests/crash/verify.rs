@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use ottla_protocol::batch::{RecordBatch, batches};
 use ottla_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use ottla_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::metadata_response::MetadataResponseTopic;
 use ottla_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use ottla_protocol::messages::{
-    DescribeConfigsRequest, FetchRequest, GroupId, MetadataRequest, OffsetFetchRequest,
+    DescribeConfigsRequest, FetchRequest, GroupId, ListOffsetsRequest, MetadataRequest, OffsetFetchRequest,
 };
 use ottla_protocol::{Compression, Request};
 
 use crate::life::{Answer, Life};
 use crate::model::{
-    BatchModel, DoubtfulTopic, Model, OffsetKey, OffsetModel, Outcome, PartitionModel, TopicModel,
+    BatchModel, DoubtfulTopic, Kind, Model, OffsetKey, OffsetModel, Outcome, PartitionModel, RETENTION_BYTES,
+    TopicModel,
 };
 use crate::steps::transactions::{conclude, init};
 use crate::steps::{encode, produce_request, text, topic_name};
@@ -24,6 +26,7 @@ const REMEMBERED_BATCHES: usize = 5;
 const MAX_BYTES: i32 = 1 << 20;
 const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
+const EARLIEST: i64 = -2;
 
 /// Compares, and takes what was in doubt for what it turned out to be.
 ///
@@ -55,9 +58,9 @@ async fn topics(life: &mut Life, model: &mut Model) {
     for (name, doubtful) in std::mem::take(&mut model.doubtful_topics) {
         let Some(found) = there.remove(&name) else { continue };
         let topic = match doubtful {
-            DoubtfulTopic::Created { partitions, segment_bytes } => {
+            DoubtfulTopic::Created { partitions, kind, segment_bytes } => {
                 let partitions = vec![PartitionModel::default(); partitions as usize];
-                TopicModel { id: found.topic_id, segment_bytes, partitions }
+                TopicModel { id: found.topic_id, kind, segment_bytes, partitions }
             }
             DoubtfulTopic::Deleted { topic, offsets } => {
                 let restored = offsets.into_iter();
@@ -89,8 +92,11 @@ fn describe_segment_bytes(topic: &str) -> DescribeConfigsRequest {
 }
 
 async fn records(life: &mut Life, model: &mut Model, topic: &str, partition: i32) {
-    let found = read(life, topic, partition, READ_UNCOMMITTED).await;
+    let kind = model.topics[topic].kind;
+    start(life, model, topic, partition, kind).await;
     let known = model.partition(topic, partition);
+    let from = known.start_offset;
+    let found = read(life, topic, partition, from, READ_UNCOMMITTED, kind).await;
     if let Some(doubtful) = known.doubtful.take() {
         match found.iter().find(|(_, value)| *value == doubtful.values[0]) {
             Some(&(base_offset, _)) => known.batches.push(BatchModel { base_offset, ..doubtful }),
@@ -103,10 +109,51 @@ async fn records(life: &mut Life, model: &mut Model, topic: &str, partition: i32
             None => {}
         }
     }
-    let found = read(life, topic, partition, READ_UNCOMMITTED).await;
+    let found = read(life, topic, partition, from, READ_UNCOMMITTED, kind).await;
     let promised: Vec<(i64, String)> =
         known.records().map(|(offset, value)| (offset, value.to_owned())).collect();
+    let promised = if kind == Kind::Compacted { compacted(&promised, &found) } else { promised };
     compare(&format!("{topic}-{partition}"), &found, &promised);
+}
+
+/// Of what was promised, what compaction may have left: the last record of each key must be there, others may.
+fn compacted(promised: &[(i64, String)], found: &[(i64, String)]) -> Vec<(i64, String)> {
+    let key = |value: &str| value.as_bytes()[5];
+    let last: BTreeMap<u8, i64> = promised.iter().map(|(offset, value)| (key(value), *offset)).collect();
+    let is_left = |(offset, value): &&(i64, String)| {
+        last[&key(value)] == *offset || found.binary_search_by_key(offset, |(found, _)| *found).is_ok()
+    };
+    promised.iter().filter(is_left).cloned().collect()
+}
+
+/// Where the log begins, which is where it was told to, or as far as retention may go.
+async fn start(life: &mut Life, model: &mut Model, topic: &str, partition: i32, kind: Kind) {
+    let asked = ListOffsetsPartition::default()
+        .with_partition_index(partition)
+        .with_timestamp(EARLIEST)
+        .with_current_leader_epoch(-1);
+    let asked = ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(vec![asked]);
+    let response = call(life, 7, ListOffsetsRequest::default().with_topics(vec![asked])).await;
+    let found = response.topics[0].partitions[0].offset;
+    let known = model.partition(topic, partition);
+    let start_offset = known.start_offset;
+    let doubtful = std::mem::take(&mut known.doubtful_starts);
+    // A segment that was dropped takes the start to its end, short of where it was to go.
+    let may_be_at = start_offset..=doubtful.iter().copied().max().unwrap_or(start_offset);
+    if !may_be_at.contains(&found) {
+        assert!(
+            kind == Kind::Retained && found > start_offset,
+            "{topic}-{partition} begins at {found}, not at {start_offset}, perhaps {doubtful:?}"
+        );
+        let kept = known.batches.iter().filter(|batch| batch.base_offset >= found);
+        let kept_bytes: usize = kept.map(|batch| encode(batch, Compression::None, 0).len()).sum();
+        // Markers and a batch in doubt count, too.
+        assert!(
+            kept_bytes + 1_500 >= RETENTION_BYTES,
+            "{topic}-{partition}: only {kept_bytes} bytes are left"
+        );
+    }
+    known.start_offset = found;
 }
 
 fn compare(what: &str, found: &[(i64, String)], promised: &[(i64, String)]) {
@@ -128,18 +175,27 @@ async fn transactions(life: &mut Life, model: &mut Model) {
     }
     let mut committed = BTreeMap::new();
     for (topic, partition) in model.partitions() {
-        let found = read(life, &topic, partition, READ_COMMITTED).await;
+        let from = model.partition(&topic, partition).start_offset;
+        let kind = model.topics[&topic].kind;
+        let found = read(life, &topic, partition, from, READ_COMMITTED, kind).await;
         committed.insert((topic, partition), found);
     }
     decide(life, model, &committed).await;
     for ((topic, partition), found) in &committed {
         let transactions = model.transactions.clone();
+        if model.topics[topic].kind == Kind::Compacted {
+            continue;
+        }
         let counts = |batch: &&BatchModel| {
             batch.transaction.is_none_or(|number| transactions[number].outcome == Outcome::Committed)
         };
-        let batches = model.partition(topic, *partition).batches.iter().filter(counts);
-        let promised: Vec<_> =
-            batches.flat_map(|batch| (batch.base_offset..).zip(batch.values.iter().cloned())).collect();
+        let known = model.partition(topic, *partition);
+        let records = known
+            .batches
+            .iter()
+            .filter(counts)
+            .flat_map(|batch| (batch.base_offset..).zip(batch.values.iter().cloned()));
+        let promised: Vec<_> = records.filter(|(offset, _)| *offset >= known.start_offset).collect();
         compare(&format!("{topic}-{partition}, read_committed"), found, &promised);
     }
 }
@@ -154,8 +210,9 @@ async fn decide(life: &mut Life, model: &mut Model, committed: &Committed) {
         }
         let mut is_committed = None;
         for (topic, partition) in model.partitions() {
-            let batches = &model.partition(&topic, partition).batches;
-            if let Some(batch) = batches.iter().find(|batch| batch.transaction == Some(number)) {
+            let known = model.partition(&topic, partition);
+            let mut readable = known.batches.iter().filter(|batch| batch.base_offset >= known.start_offset);
+            if let Some(batch) = readable.find(|batch| batch.transaction == Some(number)) {
                 let found = &committed[&(topic, partition)];
                 is_committed = Some(found.iter().any(|(_, value)| *value == batch.values[0]));
             }
@@ -175,6 +232,9 @@ async fn decide(life: &mut Life, model: &mut Model, committed: &Committed) {
 
 /// What a producer sends a second time is recognised, where it was written.
 async fn repeats(life: &mut Life, model: &mut Model, topic: &str, partition: i32) {
+    if model.topics[topic].kind == Kind::Compacted {
+        return;
+    }
     let known = model.partition(topic, partition).clone();
     let ids: BTreeSet<i64> = known
         .batches
@@ -185,7 +245,7 @@ async fn repeats(life: &mut Life, model: &mut Model, topic: &str, partition: i32
     for id in ids {
         let sent =
             idempotent(&known.batches).filter(|batch| batch.producer.is_some_and(|by| by.producer_id == id));
-        let sent: Vec<_> = sent.collect();
+        let sent: Vec<_> = sent.filter(|batch| batch.base_offset >= known.start_offset).collect();
         for batch in sent.into_iter().rev().take(REMEMBERED_BATCHES) {
             let base_offset = resend(life, topic, partition, batch).await;
             assert_eq!(base_offset, Ok(batch.base_offset), "{topic}-{partition}, {:?}", batch.producer);
@@ -208,8 +268,16 @@ async fn resend(life: &mut Life, topic: &str, partition: i32, batch: &BatchModel
 ///
 /// # Panics
 /// When an offset is missing, or something is not decided.
-async fn read(life: &mut Life, topic: &str, partition: i32, isolation: i8) -> Vec<(i64, String)> {
-    let mut consumer = Consumer::default();
+async fn read(
+    life: &mut Life,
+    topic: &str,
+    partition: i32,
+    from: i64,
+    isolation: i8,
+    kind: Kind,
+) -> Vec<(i64, String)> {
+    let may_have_gaps = kind == Kind::Compacted;
+    let mut consumer = Consumer { from, next: from, may_have_gaps, ..Consumer::default() };
     loop {
         let request = fetch_request(topic, partition, consumer.next, isolation);
         let response = call(life, 12, request).await;
@@ -233,7 +301,10 @@ async fn read(life: &mut Life, topic: &str, partition: i32, isolation: i8) -> Ve
 /// Leaves out what was aborted, as Kafka's consumer does.
 #[derive(Default)]
 struct Consumer {
+    from: i64,
     next: i64,
+    /// Compaction leaves gaps.
+    may_have_gaps: bool,
     found: Vec<(i64, String)>,
     /// First offset and producer of what was aborted, if the consumer asked for it.
     aborted: BTreeSet<(i64, i64)>,
@@ -244,7 +315,14 @@ impl Consumer {
     fn take(&mut self, batch: &RecordBatch<'_>) {
         batch.verify_crc().expect("a sound batch");
         let header = batch.header();
-        assert_eq!(header.base_offset, self.next, "an offset is missing");
+        // A batch is given whole, also where its first records are deleted.
+        let follows = header.base_offset <= self.next && header.next_offset() > self.next;
+        assert!(
+            follows || self.may_have_gaps,
+            "an offset is missing: {} follows {}",
+            header.base_offset,
+            self.next
+        );
         self.next = header.next_offset();
         while let Some(&(first_offset, producer_id)) = self.aborted.first()
             && first_offset <= header.base_offset
@@ -262,7 +340,9 @@ impl Consumer {
         for record in batch.records(MAX_BYTES as usize).expect("records").iter() {
             let record = record.expect("a record");
             let value = String::from_utf8(record.value.expect("a value").to_vec()).expect("text");
-            self.found.push((record.offset, value));
+            if record.offset >= self.from {
+                self.found.push((record.offset, value));
+            }
         }
     }
 }

@@ -21,7 +21,7 @@ const ATTEMPTS: usize = 1_000;
 
 /// One whole transaction, if nothing comes in between.
 pub(super) async fn transact(life: &mut Life, model: &mut Model, random: &mut Random) {
-    let partitions = model.partitions();
+    let partitions = model.uncompacted();
     if partitions.is_empty() {
         return;
     }
