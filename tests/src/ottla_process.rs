@@ -1,7 +1,7 @@
 //! The `ottla` binary as a broker in a process of its own, which a test may kill.
 
 use std::path::Path;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -57,7 +57,7 @@ impl OttlaProcess {
 
     /// Asks it to stop, as a service manager does, and waits until it has.
     #[cfg(unix)]
-    pub async fn terminate(mut self) -> ExitStatus {
+    pub async fn terminate(mut self) -> std::process::ExitStatus {
         let kill = Command::new("kill").args(["-TERM", &self.ready.pid.to_string()]).status().await;
         assert!(kill.expect("kill runs").success());
         let ended = tokio::time::timeout(LIMIT, self.child.wait()).await.expect("ottla stops in time");

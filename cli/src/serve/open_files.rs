@@ -15,7 +15,8 @@ pub(super) fn raise_limit() {
     } else {
         maximum
     };
-    if current == wanted || current.is_none() {
+    // Nothing means that there is no limit.
+    if current.is_none_or(|current| wanted.is_some_and(|wanted| wanted <= current)) {
         return;
     }
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: wanted, maximum }) {

@@ -2,7 +2,6 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io,
     path::Path,
 };
 
@@ -24,9 +23,10 @@ pub(super) fn take(dir: &Path) -> Result<File, DataDirError> {
     }
 }
 
-/// Unix has two kinds of locks that know nothing of each other: the one before keeps a second broker out of this
-/// process, this one keeps a Kafka out of the directory.
-#[cfg(unix)]
+/// Linux has two kinds of locks that know nothing of each other: the one before keeps a second broker out of this
+/// process, this one keeps a Kafka out of the directory. On macOS and the BSDs the two exclude each other, even within
+/// one process, so the one before does both; on Windows there is only one.
+#[cfg(target_os = "linux")]
 fn try_lock_as_java(file: &File) -> Result<(), TryLockError> {
     use rustix::{
         fs::{FlockOperation, fcntl_lock},
@@ -35,12 +35,12 @@ fn try_lock_as_java(file: &File) -> Result<(), TryLockError> {
     match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(()),
         Err(Errno::AGAIN | Errno::ACCESS) => Err(TryLockError::WouldBlock),
-        Err(error) => Err(TryLockError::Error(io::Error::from(error))),
+        Err(error) => Err(TryLockError::Error(error.into())),
     }
 }
 
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "on Unix it can fail")]
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::unnecessary_wraps, reason = "on Linux it can fail")]
 fn try_lock_as_java(_: &File) -> Result<(), TryLockError> {
     Ok(())
 }

@@ -67,6 +67,9 @@ enum Entry {
 }
 
 impl FaultyDisk {
+    /// Whether power cuts can be played here: it takes what a file is known by, whatever its name.
+    pub const CUTS_POWER: bool = cfg!(unix);
+
     /// Everything that is in `dir` now is taken as synced.
     pub fn watch(dir: &Path, seed: u64) -> FaultyDisk {
         let mut synced = Synced::default();
@@ -117,7 +120,7 @@ impl FaultyDisk {
         last.map(|(operation, path)| format!("\n  {operation:?} {}", path.display())).collect()
     }
 
-    /// Writes to `to` what a power cut leaves.
+    /// Writes to `to` what a power cut leaves, where [`Self::CUTS_POWER`].
     pub fn cut_power(&self, to: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
         state.is_dead = true;
@@ -307,7 +310,7 @@ fn names(dir: &Path) -> BTreeMap<OsString, Entry> {
     names
 }
 
-/// What a file is known by, whatever its name. Power cuts are simulated on Unix alone.
+/// What a file is known by, whatever its name.
 #[cfg(unix)]
 fn inode(path: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt;
