@@ -178,7 +178,6 @@ pub fn broker_synonyms(topic_property: &str) -> &'static [&'static str] {
         "retention.ms" => &["log.retention.ms", "log.retention.minutes", "log.retention.hours"],
         "segment.bytes" => &["log.segment.bytes"],
         "segment.index.bytes" => &["log.index.size.max.bytes"],
-        "segment.jitter.ms" => &["log.roll.jitter.ms", "log.roll.jitter.hours"],
         "segment.ms" => &["log.roll.ms", "log.roll.hours"],
         "unclean.leader.election.enable" => &["unclean.leader.election.enable"],
         _ => &[],
