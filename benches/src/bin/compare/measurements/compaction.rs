@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
+use bytes::Bytes;
 use ottla_client::{Acks, Client};
 use ottla_protocol::Compression;
 use ottla_protocol::batch::{BatchBuilder, BuildError};
@@ -56,8 +57,7 @@ const SETTINGS: Settings = Settings {
     kfake: &[],
 };
 
-const VALUE_BYTES: usize = 1000;
-const RECORDS_PER_BATCH: u64 = 100;
+const RECORDS_PER_BATCH: u64 = 1000;
 /// Every tenth record has a key of its own, and stays. The others share so many keys, and go.
 const ONE_IN: u64 = 10;
 const SHARED_KEYS: u64 = 1000;
@@ -80,7 +80,7 @@ fn measure(lab: &Lab, peer: Peer) -> Readings {
     let log_dir = broker.data_dir().join(format!("{TOPIC}-0"));
     lab.block_on(async {
         let client = load::connect(broker.address).await?;
-        fill(&client, lab.workload.compacted_bytes).await?;
+        fill(&client, lab.workload.compacted_bytes, lab.workload.record_bytes).await?;
         let dirty_bytes = closed_segments(&log_dir)?.bytes;
         load::create_topic(&client, BESIDE, &[]).await?;
         let before = p99_while(broker.address, async {
@@ -99,25 +99,25 @@ fn measure(lab: &Lab, peer: Peer) -> Readings {
 }
 
 /// Fills the topic, which nobody compacts yet, with so many bytes.
-async fn fill(client: &Client, bytes: u64) -> Result<(), LoadError> {
+async fn fill(client: &Client, bytes: u64, record_bytes: u64) -> Result<(), LoadError> {
     let segment_bytes = (bytes / SEGMENTS).to_string();
     load::create_topic(client, TOPIC, &[("segment.bytes", &segment_bytes), ("retention.ms", "-1")]).await?;
-    let records = bytes / VALUE_BYTES as u64;
+    let value = vec![b'x'; record_bytes as usize];
+    let records = bytes / record_bytes;
     for first in (0..records).step_by(RECORDS_PER_BATCH as usize) {
-        client.produce(TOPIC, 0, batch(first)?, Acks::All).await?;
+        client.produce(TOPIC, 0, batch(first, &value)?, Acks::All).await?;
     }
     Ok(())
 }
 
-fn batch(first: u64) -> Result<bytes::Bytes, BuildError> {
+fn batch(first: u64, value: &[u8]) -> Result<Bytes, BuildError> {
     let mut batch = BatchBuilder::new(Compression::None);
-    let value = [b'x'; VALUE_BYTES];
     for record in first..first + RECORDS_PER_BATCH {
         let key = match record % ONE_IN {
             0 => format!("own-{record:012}"),
             _ => format!("shared-{:09}", record % SHARED_KEYS),
         };
-        batch.push(record as i64, Some(key.as_bytes()), Some(&value))?;
+        batch.push(record as i64, Some(key.as_bytes()), Some(value))?;
     }
     batch.build()
 }
