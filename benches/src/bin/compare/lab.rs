@@ -106,6 +106,10 @@ impl Lab {
         self.block_on(peer.start(&self.artifacts, settings))
     }
 
+    pub(crate) fn kill_and_restart(&self, broker: &mut RunningBroker) -> Result<(), StartError> {
+        self.block_on(broker.kill_and_restart())
+    }
+
     fn start(&self, peer: Peer) -> Result<RunningBroker, StartError> {
         self.start_with(peer, Settings::DEFAULT)
     }

@@ -1,15 +1,20 @@
 //! Load that Kafka's tools cannot make: many producers in one process, through `ottla-client`.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use ottla_client::{Acks, Client, ClientConfig, ConnectError, KafkaError, NewTopic, RequestError};
+use ottla_client::{
+    Acks, Client, ClientConfig, ConnectError, KafkaError, NewTopic, OffsetSpec, RequestError,
+};
 use ottla_protocol::Compression;
 use ottla_protocol::batch::{BatchBuilder, BuildError};
 use thiserror::Error;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
+
+use crate::workload::Held;
 
 #[derive(Debug, Error)]
 pub(crate) enum LoadError {
@@ -21,8 +26,12 @@ pub(crate) enum LoadError {
     Request(#[from] RequestError),
     #[error("the topic is not created: {0}")]
     Topic(KafkaError),
+    #[error("{found} records are there, {acknowledged} were acknowledged")]
+    Lost { found: i64, acknowledged: i64 },
 }
 
+/// Partitions that are filled at a time.
+const FILL_LANES: i32 = 32;
 /// A broker that elects a leader first is asked again this often.
 const RETRY_BACKOFF: Duration = Duration::from_millis(5);
 
@@ -39,7 +48,41 @@ pub(crate) async fn create_topic(
 ) -> Result<(), LoadError> {
     let owned = |(name, value): &(&str, &str)| (String::from(*name), String::from(*value));
     let topic = NewTopic { configs: configs.iter().map(owned).collect(), ..NewTopic::new(topic) };
-    let outcomes = client.create_topics(&[topic.with_partitions(1)]).await?;
+    create(client, topic.with_partitions(1)).await
+}
+
+/// Makes a topic that holds so much, its partitions written to in turn.
+pub(crate) async fn fill(address: SocketAddr, topic: &'static str, held: Held) -> Result<(), LoadError> {
+    let client = Arc::new(connect(address).await?);
+    create(&client, NewTopic::new(topic).with_partitions(held.partitions)).await?;
+    let batch = one_record(&vec![b'x'; held.batch_bytes])?;
+    let mut running = JoinSet::new();
+    for lane in 0..FILL_LANES {
+        let (client, batch) = (Arc::clone(&client), batch.clone());
+        running.spawn(async move {
+            for _ in 0..held.batches {
+                for partition in (lane..held.partitions).step_by(FILL_LANES as usize) {
+                    client.produce(topic, partition, batch.clone(), Acks::All).await?;
+                }
+            }
+            Ok::<_, RequestError>(())
+        });
+    }
+    while let Some(finished) = running.join_next().await {
+        finished.expect("a producer does not panic, and nobody stops it")?;
+    }
+    Ok(())
+}
+
+/// Asks for the ends of all partitions; returns how many records there are.
+pub(crate) async fn count_records(client: &Client, topic: &str, partitions: i32) -> Result<i64, LoadError> {
+    let ends: Vec<_> = (0..partitions).map(|partition| (topic, partition, OffsetSpec::Latest)).collect();
+    let listed = client.list_offsets(&ends).await?;
+    Ok(listed.iter().filter_map(|end| end.offset).sum())
+}
+
+async fn create(client: &Client, topic: NewTopic) -> Result<(), LoadError> {
+    let outcomes = client.create_topics(&[topic]).await?;
     outcomes.into_iter().try_for_each(|outcome| outcome.result.map_err(LoadError::Topic))
 }
 

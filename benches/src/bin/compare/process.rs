@@ -19,6 +19,11 @@ pub(crate) fn anonymous_memory_bytes(pid: u32) -> io::Result<u64> {
     rss_anon_bytes(&status).ok_or_else(|| malformed("status", pid))
 }
 
+/// Files, sockets and the like that `pid` has open.
+pub(crate) fn open_files(pid: u32) -> io::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
 fn malformed(file: &str, pid: u32) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/{file} is not as proc(5) describes it"))
 }

@@ -26,6 +26,14 @@ pub(crate) enum Metric {
     SyncedAcksOfOnePerSecond,
     SyncedAcksOfManyPerSecond,
     SyncedAcksOfManyOverOne,
+    RestartWithRecordsToFirstAckMs,
+    RestartWithRecordsToAllEndsMs,
+    RestartWithRecordsMemoryMb,
+    RestartWithPartitionsToFirstAckMs,
+    RestartWithPartitionsToAllEndsMs,
+    RestartWithPartitionsMemoryMb,
+    RestartWithPartitionsOpenFiles,
+    RestartWithPartitionsIdleCpuSeconds,
 }
 
 /// One value, in the unit that its metric names.

@@ -20,6 +20,18 @@ pub(crate) struct Workload {
     pub(crate) compacted_bytes: u64,
     /// How long the producers send whose acknowledgements are counted.
     pub(crate) load_time: Duration,
+    /// What a broker holds when it is killed.
+    pub(crate) killed_with_records: Held,
+    pub(crate) killed_with_partitions: Held,
+}
+
+/// What is in the partitions of one topic.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) partitions: i32,
+    /// In each partition.
+    pub(crate) batches: usize,
+    pub(crate) batch_bytes: usize,
 }
 
 impl Workload {
@@ -33,6 +45,9 @@ impl Workload {
         transactional_records: 300_000,
         compacted_bytes: 1_000_000_000,
         load_time: Duration::from_secs(4),
+        // 2 GB
+        killed_with_records: Held { partitions: 1_000, batches: 32, batch_bytes: 64_000 },
+        killed_with_partitions: Held { partitions: 10_000, batches: 1, batch_bytes: 100 },
     };
 
     /// To see whether it all runs.
@@ -45,6 +60,8 @@ impl Workload {
         transactional_records: 20_000,
         compacted_bytes: 50_000_000,
         load_time: Duration::from_millis(500),
+        killed_with_records: Held { partitions: 50, ..Workload::FULL.killed_with_records },
+        killed_with_partitions: Held { partitions: 100, ..Workload::FULL.killed_with_partitions },
         ..Workload::FULL
     };
 

@@ -6,6 +6,7 @@ mod fsync;
 mod latency;
 mod memory;
 mod produce;
+mod restart;
 mod start;
 mod transactions;
 
@@ -27,6 +28,8 @@ const MEASUREMENTS: &[Measurement] = &[
     start::START,
     fsync::FSYNC,
     compaction::COMPACTION,
+    restart::WITH_RECORDS,
+    restart::WITH_PARTITIONS,
     memory::IDLE,
     produce::PRODUCE,
     consume::CONSUME,

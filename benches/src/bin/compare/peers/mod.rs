@@ -44,6 +44,7 @@ pub(crate) struct RunningBroker {
     /// From just before the process was made.
     pub(crate) started_at: Instant,
     pub(crate) start_to_open_port: Duration,
+    command: Command,
     process: Child,
     folder: TempDir,
 }
@@ -70,9 +71,12 @@ impl Settings {
     pub(crate) const DEFAULT: Settings = Settings { ottla: &[], kafka: &[], kfake: &[] };
 }
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// A Kafka that was killed with ten thousand partitions takes minutes.
+const START_TIMEOUT: Duration = Duration::from_secs(600);
 /// In the broker's folder.
 const DATA_DIR: &str = "data";
+/// What it has printed, beside it.
+const LOG: &str = "broker.log";
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 impl Peer {
@@ -96,17 +100,20 @@ impl Peer {
         let data_dir = folder.path().join(DATA_DIR);
         let site = Site { port, data_dir, folder: folder.path(), settings };
         let mut command = self.command(artifacts, &site).map_err(prepare)?;
-        let log_path = folder.path().join("broker.log");
-        let log = File::create(&log_path).map_err(prepare)?;
+        let log = File::create(folder.path().join(LOG)).map_err(prepare)?;
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(prepare)?).stderr(log);
 
         let started_at = Instant::now();
-        let process = command.spawn().map_err(prepare)?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let start_to_open_port = Duration::ZERO;
-        let mut broker =
-            RunningBroker { peer: self, address, started_at, start_to_open_port, process, folder };
-        broker.wait_for_port(&log_path).await?;
+        let mut broker = RunningBroker {
+            peer: self,
+            address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            started_at,
+            start_to_open_port: Duration::ZERO,
+            process: command.spawn().map_err(prepare)?,
+            command,
+            folder,
+        };
+        broker.wait_for_port().await?;
         Ok(broker)
     }
 
@@ -128,8 +135,20 @@ impl RunningBroker {
         self.folder.path().join(DATA_DIR)
     }
 
-    async fn wait_for_port(&mut self, log_path: &Path) -> Result<(), StartError> {
-        let log = || fs::read_to_string(log_path).unwrap_or_default();
+    /// Kills the broker as `kill -9` does, and starts it again on what that left.
+    pub(crate) async fn kill_and_restart(&mut self) -> Result<(), StartError> {
+        let peer = self.peer;
+        let prepare = |source| StartError::Prepare { peer, source };
+        self.process.kill().map_err(prepare)?;
+        self.process.wait().map_err(prepare)?;
+        self.started_at = Instant::now();
+        self.process = self.command.spawn().map_err(prepare)?;
+        self.wait_for_port().await
+    }
+
+    async fn wait_for_port(&mut self) -> Result<(), StartError> {
+        let log_path = self.folder.path().join(LOG);
+        let log = || fs::read_to_string(&log_path).unwrap_or_default();
         let peer = self.peer;
         loop {
             if TcpStream::connect(self.address).await.is_ok() {
