@@ -218,6 +218,21 @@ fn a_log_that_nobody_used_after_a_kill_is_left_to_the_next_start() {
 }
 
 #[test]
+fn records_of_a_log_that_nobody_uses_go_when_their_time_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let data_dir = open(dir.path());
+    let log = create_topic(&data_dir);
+    append(&log);
+    data_dir.close(&[log]).unwrap();
+    drop(data_dir);
+
+    let config = LogConfig { retention_ms: 1, ..LogConfig::default() };
+    let log = open(dir.path()).open_log(topic_partition(), TOPIC_ID, config, 0).unwrap();
+    assert_eq!(log.delete_old_segments(1_000_000).unwrap(), 1);
+    assert_eq!((log.start_offset(), log.end_offset()), (1, 1));
+}
+
+#[test]
 fn a_log_that_nobody_used_after_a_clean_stop_is_left_clean_again() {
     let dir = tempfile::tempdir().unwrap();
     let data_dir = open(dir.path());
