@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_client::{
-    Acks, Client, ClientConfig, ConnectError, KafkaError, NewTopic, OffsetSpec, RequestError,
+    Acks, Client, ClientConfig, ConnectError, KafkaError, NewTopic, OffsetSpec, RequestError, TopicOutcome,
 };
 use ottla_protocol::Compression;
 use ottla_protocol::batch::{BatchBuilder, BuildError};
@@ -30,6 +30,8 @@ pub(crate) enum LoadError {
     Lost { found: i64, acknowledged: i64 },
 }
 
+/// Kafka refuses to make ten thousand partitions in one request.
+const CREATED_AT_ONCE: i32 = 1000;
 /// Partitions that are filled at a time.
 const FILL_LANES: i32 = 32;
 /// A broker that elects a leader first is asked again this often.
@@ -54,7 +56,11 @@ pub(crate) async fn create_topic(
 /// Makes a topic that holds so much, its partitions written to in turn.
 pub(crate) async fn fill(address: SocketAddr, topic: &'static str, held: Held) -> Result<(), LoadError> {
     let client = Arc::new(connect(address).await?);
-    create(&client, NewTopic::new(topic).with_partitions(held.partitions)).await?;
+    create(&client, NewTopic::new(topic).with_partitions(held.partitions.min(CREATED_AT_ONCE))).await?;
+    for partitions in (CREATED_AT_ONCE..held.partitions).step_by(CREATED_AT_ONCE as usize) {
+        let total = (partitions + CREATED_AT_ONCE).min(held.partitions);
+        created(client.create_partitions(&[(topic, total)]).await?)?;
+    }
     let batch = one_record(&vec![b'x'; held.batch_bytes])?;
     let mut running = JoinSet::new();
     for lane in 0..FILL_LANES {
@@ -82,7 +88,10 @@ pub(crate) async fn count_records(client: &Client, topic: &str, partitions: i32)
 }
 
 async fn create(client: &Client, topic: NewTopic) -> Result<(), LoadError> {
-    let outcomes = client.create_topics(&[topic]).await?;
+    created(client.create_topics(&[topic]).await?)
+}
+
+fn created(outcomes: Vec<TopicOutcome>) -> Result<(), LoadError> {
     outcomes.into_iter().try_for_each(|outcome| outcome.result.map_err(LoadError::Topic))
 }
 

@@ -36,7 +36,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Subject {
-    /// The broker beside Kafka and franz-go's kfake, under Kafka's own perf tools (about 4 minutes)
+    /// The broker beside Kafka and franz-go's kfake, under Kafka's own perf tools (about half an hour)
     Broker(BrokerArguments),
 }
 
