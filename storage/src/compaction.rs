@@ -6,6 +6,7 @@
 
 mod batch_cleaner;
 mod offset_map;
+mod offset_set;
 mod plan;
 mod segment_writer;
 #[cfg(test)]

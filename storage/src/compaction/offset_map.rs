@@ -74,6 +74,12 @@ impl OffsetMap {
         part.slots[part.find(hash)].next_offset.checked_sub(1).map(|offset| offset as i64)
     }
 
+    /// The offset of every key, in no order.
+    pub(crate) fn offsets(&self) -> impl Iterator<Item = i64> {
+        let slots = self.parts.iter().flat_map(|part| &part.slots);
+        slots.filter_map(|slot| slot.next_offset.checked_sub(1)).map(|offset| offset as i64)
+    }
+
     /// How many keys there are.
     #[cfg(test)]
     fn len(&self) -> usize {

@@ -162,17 +162,18 @@ impl Harness {
     fn compact(&mut self, from_start: bool) {
         let bound = self.open.values().copied().min().unwrap_or(self.next_offset);
         let first_dirty = if from_start { 0 } else { self.cleaned_to.min(bound) };
-        let mut keys = KeyOffsets::new(0);
+        let mut keys = KeyOffsets::new(first_dirty, 0);
         let mut transactions = CleanedTransactions::default();
         transactions.add_aborted(self.aborted.iter().copied());
         let below = |bytes: &&Bytes| BatchHeader::parse(bytes).unwrap().base_offset < bound;
         for bytes in self.log.iter().filter(below) {
             let (batch, _) = RecordBatch::parse(bytes).unwrap();
             if !transactions.is_obsolete(&batch).unwrap() && !batch.header().is_control() {
-                assert!(keys.add(&batch, first_dirty).unwrap());
+                assert!(keys.add(&batch).unwrap());
             }
         }
         keys.skip_to(bound - 1);
+        let keys = keys.complete();
         self.clean(&keys, bound);
         self.compact_model(bound);
         self.cleaned_to = bound;

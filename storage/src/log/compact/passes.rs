@@ -47,7 +47,7 @@ impl<'a> Passes<'a> {
     /// The last offset of each key of the dirty part, or of as much of it as the map takes.
     pub(super) fn key_offsets(&mut self, plan: &Plan) -> Result<KeyOffsets, CompactionError> {
         let dirty = plan.first_dirty_offset..plan.first_uncleanable_offset;
-        let mut keys = KeyOffsets::new(self.request.max_map_bytes);
+        let mut keys = KeyOffsets::new(dirty.start, self.request.max_map_bytes);
         let mut transactions = CleanedTransactions::default();
         for (at, segment) in self.segments.iter().enumerate() {
             let (base_offset, next_offset) = (segment.base_offset(), segment.next_offset());
@@ -56,11 +56,11 @@ impl<'a> Passes<'a> {
             }
             transactions.add_aborted(self.aborted(at)?);
             if !self.add_keys(segment, dirty.start, &mut transactions, &mut keys)? {
-                return Ok(keys);
+                return Ok(keys.complete());
             }
             keys.skip_to(next_offset - 1);
         }
-        Ok(keys)
+        Ok(keys.complete())
     }
 
     /// False: the map is full.
@@ -80,7 +80,7 @@ impl<'a> Passes<'a> {
             self.account(batch.size_bytes())?;
             if transactions.is_obsolete(&batch).map_err(damaged)? || batch.header().is_control() {
                 keys.skip_to(batch.last_offset());
-            } else if !keys.add(&batch, from_offset).map_err(damaged)? {
+            } else if !keys.add(&batch).map_err(damaged)? {
                 return Ok(false);
             }
             next = Some(position + batch.size_bytes());
