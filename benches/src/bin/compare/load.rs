@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use ottla_client::{
-    Acks, Client, ClientConfig, ConnectError, KafkaError, NewTopic, OffsetSpec, RequestError, TopicOutcome,
+    Acks, Client, ClientConfig, ConnectError, KafkaError, NewTopic, OffsetSpec, RequestError,
 };
 use ottla_protocol::Compression;
 use ottla_protocol::batch::{BatchBuilder, BuildError};
@@ -31,7 +31,7 @@ pub(crate) enum LoadError {
 }
 
 /// Kafka refuses to make ten thousand partitions in one request.
-const CREATED_AT_ONCE: i32 = 1000;
+const PARTITIONS_OF_A_TOPIC: i32 = 1000;
 /// Partitions that are filled at a time.
 const FILL_LANES: i32 = 32;
 /// A broker that elects a leader first is asked again this often.
@@ -53,13 +53,12 @@ pub(crate) async fn create_topic(
     create(client, topic.with_partitions(1)).await
 }
 
-/// Makes a topic that holds so much, its partitions written to in turn.
-pub(crate) async fn fill(address: SocketAddr, topic: &'static str, held: Held) -> Result<(), LoadError> {
+/// Makes topics that hold so much together, their partitions written to in turn.
+pub(crate) async fn fill(address: SocketAddr, held: Held) -> Result<(), LoadError> {
     let client = Arc::new(connect(address).await?);
-    create(&client, NewTopic::new(topic).with_partitions(held.partitions.min(CREATED_AT_ONCE))).await?;
-    for partitions in (CREATED_AT_ONCE..held.partitions).step_by(CREATED_AT_ONCE as usize) {
-        let total = (partitions + CREATED_AT_ONCE).min(held.partitions);
-        created(client.create_partitions(&[(topic, total)]).await?)?;
+    for first in (0..held.partitions).step_by(PARTITIONS_OF_A_TOPIC as usize) {
+        let partitions = (held.partitions - first).min(PARTITIONS_OF_A_TOPIC);
+        create(&client, NewTopic::new(place(first).0).with_partitions(partitions)).await?;
     }
     let batch = one_record(&vec![b'x'; held.batch_bytes])?;
     let mut running = JoinSet::new();
@@ -67,8 +66,9 @@ pub(crate) async fn fill(address: SocketAddr, topic: &'static str, held: Held) -
         let (client, batch) = (Arc::clone(&client), batch.clone());
         running.spawn(async move {
             for _ in 0..held.batches {
-                for partition in (lane..held.partitions).step_by(FILL_LANES as usize) {
-                    client.produce(topic, partition, batch.clone(), Acks::All).await?;
+                for at in (lane..held.partitions).step_by(FILL_LANES as usize) {
+                    let (topic, partition) = place(at);
+                    client.produce(&topic, partition, batch.clone(), Acks::All).await?;
                 }
             }
             Ok::<_, RequestError>(())
@@ -80,18 +80,22 @@ pub(crate) async fn fill(address: SocketAddr, topic: &'static str, held: Held) -
     Ok(())
 }
 
-/// Asks for the ends of all partitions; returns how many records there are.
-pub(crate) async fn count_records(client: &Client, topic: &str, partitions: i32) -> Result<i64, LoadError> {
-    let ends: Vec<_> = (0..partitions).map(|partition| (topic, partition, OffsetSpec::Latest)).collect();
+/// Asks for the ends of all partitions that [`fill`] made; returns how many records there are.
+pub(crate) async fn count_records(client: &Client, held: Held) -> Result<i64, LoadError> {
+    let places: Vec<_> = (0..held.partitions).map(place).collect();
+    let ends: Vec<_> =
+        places.iter().map(|(topic, partition)| (topic.as_str(), *partition, OffsetSpec::Latest)).collect();
     let listed = client.list_offsets(&ends).await?;
     Ok(listed.iter().filter_map(|end| end.offset).sum())
 }
 
-async fn create(client: &Client, topic: NewTopic) -> Result<(), LoadError> {
-    created(client.create_topics(&[topic]).await?)
+/// Topic and partition of one of the partitions that [`fill`] makes.
+pub(crate) fn place(at: i32) -> (String, i32) {
+    (format!("filled-{}", at / PARTITIONS_OF_A_TOPIC), at % PARTITIONS_OF_A_TOPIC)
 }
 
-fn created(outcomes: Vec<TopicOutcome>) -> Result<(), LoadError> {
+async fn create(client: &Client, topic: NewTopic) -> Result<(), LoadError> {
+    let outcomes = client.create_topics(&[topic]).await?;
     outcomes.into_iter().try_for_each(|outcome| outcome.result.map_err(LoadError::Topic))
 }
 

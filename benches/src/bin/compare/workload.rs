@@ -25,7 +25,7 @@ pub(crate) struct Workload {
     pub(crate) killed_with_partitions: Held,
 }
 
-/// What is in the partitions of one topic.
+/// What is in a broker's partitions.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Held {
     pub(crate) partitions: i32,

@@ -85,8 +85,6 @@ pub(super) const WITH_PARTITIONS: Measurement = Measurement {
     ],
 };
 
-const TOPIC: &str = "killed";
-
 /// A broker that was killed, and how long it then took.
 struct Restarted {
     broker: RunningBroker,
@@ -120,7 +118,7 @@ fn with_partitions(lab: &Lab, peer: Peer) -> Readings {
 
 fn restart(lab: &Lab, peer: Peer, held: Held) -> Result<Restarted, MeasureError> {
     let mut broker = lab.start_with(peer, Settings::DEFAULT)?;
-    lab.block_on(load::fill(broker.address, TOPIC, held))?;
+    lab.block_on(load::fill(broker.address, held))?;
     lab.kill_and_restart(&mut broker)?;
     let (to_first_ack, to_all_ends) = lab.block_on(use_again(&broker, held))?;
     Ok(Restarted { broker, to_first_ack, to_all_ends })
@@ -128,9 +126,10 @@ fn restart(lab: &Lab, peer: Peer, held: Held) -> Result<Restarted, MeasureError>
 
 async fn use_again(broker: &RunningBroker, held: Held) -> Result<(Duration, Duration), LoadError> {
     let client = load::connect(broker.address).await?;
-    client.produce(TOPIC, held.partitions - 1, load::one_record(b"another")?, Acks::All).await?;
+    let (topic, partition) = load::place(held.partitions - 1);
+    client.produce(&topic, partition, load::one_record(b"another")?, Acks::All).await?;
     let to_first_ack = broker.started_at.elapsed();
-    let found = load::count_records(&client, TOPIC, held.partitions).await?;
+    let found = load::count_records(&client, held).await?;
     let to_all_ends = broker.started_at.elapsed();
     let acknowledged = i64::from(held.partitions) * held.batches as i64 + 1;
     if found < acknowledged {
