@@ -22,10 +22,10 @@ pub(crate) struct Victim {
     most_memory_bytes: u64,
 }
 
-/// How long each disturbance is kept up at least.
-pub(crate) fn duration_from_env() -> Duration {
-    let seconds = std::env::var("OTTLA_HOSTILE_SECONDS").ok();
-    Duration::from_secs(seconds.map_or(0, |seconds| seconds.parse().expect("a number of seconds")))
+/// How long each disturbance is kept up at least, if that was asked for.
+pub(crate) fn duration_from_env() -> Option<Duration> {
+    let seconds = std::env::var("OTTLA_HOSTILE_SECONDS").ok()?;
+    Some(Duration::from_secs(seconds.parse().expect("a number of seconds")))
 }
 
 impl Victim {
