@@ -126,7 +126,10 @@ impl Log {
             producers.check(batch, context.origin, verifications, context.verification)
         };
         match check(writer) {
-            Err(SequenceError::OutOfOrderSequence { .. }) if self.recall(writer, batch.producer_id) => {
+            // It may be an earlier batch once more, of a transaction that has ended meanwhile.
+            Err(SequenceError::OutOfOrderSequence { .. } | SequenceError::NoOpenTransaction { .. })
+                if self.recall(writer, batch.producer_id) =>
+            {
                 check(writer)
             }
             verdict => verdict,

@@ -16,6 +16,23 @@ fn a_retry_after_the_transaction_ended_is_answered_with_the_first_offset() {
 }
 
 #[test]
+fn an_earlier_batch_of_an_ended_transaction_is_recognised_after_a_restart() {
+    let mut fixture = Fixture::with_small_segments();
+    let sent = [0, 1].map(|sequence| in_transaction(2, 0, sequence, 1));
+    for (batch, others) in sent.into_iter().zip([0..9, 9..18]) {
+        fixture.append(batch).unwrap();
+        for sequence in others {
+            fixture.append(plain(1, 0, sequence, 1)).unwrap();
+        }
+    }
+    fixture.end(ottla_storage::TransactionMarker { transaction_version: 1, ..marker(2, 0, Commit) }).unwrap();
+    fixture.restart();
+    let again = fixture.append_with(sent[0], None).unwrap();
+    assert!(again.duplicate);
+    assert_eq!(again.base_offset, 0);
+}
+
+#[test]
 fn a_retry_from_before_an_epoch_is_refused() {
     let fixture = Fixture::new();
     fixture.append(in_transaction(1, 0, 0, 2)).unwrap();
