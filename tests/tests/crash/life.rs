@@ -34,6 +34,8 @@ pub(crate) struct House {
     root: TempDir,
     dir: PathBuf,
     moves: usize,
+    /// How often it did not end well.
+    pub(crate) crashes: u64,
     clock: Clock,
 }
 
@@ -59,7 +61,7 @@ impl House {
         let root = tempfile::tempdir().expect("a temporary folder");
         let dir = root.path().join("data-0");
         std::fs::create_dir(&dir).expect("a folder in a temporary folder");
-        House { ending, root, dir, moves: 0, clock: Clock::manual(1_800_000_000_000) }
+        House { ending, root, dir, moves: 0, crashes: 0, clock: Clock::manual(1_800_000_000_000) }
     }
 
     /// A broker starts, serves, and dies.
@@ -88,6 +90,7 @@ impl House {
             }
         });
         drop(runtime);
+        self.crashes += u64::from(disk.is_dead() || self.ending == Ending::PowerCut);
         if self.ending == Ending::PowerCut {
             self.moves += 1;
             let survived = self.root.path().join(format!("data-{}", self.moves));

@@ -172,6 +172,7 @@ impl Model {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Tally {
     lives: u64,
+    crashes: u64,
     batches: u64,
     idempotent_batches: u64,
     committed_transactions: u64,
@@ -180,7 +181,7 @@ pub(crate) struct Tally {
 }
 
 impl Model {
-    pub(crate) fn tally(&self, lives: u64) -> Tally {
+    pub(crate) fn tally(&self, lives: u64, crashes: u64) -> Tally {
         let batches = || {
             let partitions = self.topics.values().flat_map(|topic| &topic.partitions);
             partitions.flat_map(|partition| &partition.batches)
@@ -188,6 +189,7 @@ impl Model {
         let ended = |outcome| self.transactions.iter().filter(|one| one.outcome == outcome).count() as u64;
         Tally {
             lives,
+            crashes,
             batches: batches().count() as u64,
             idempotent_batches: batches().filter(|batch| batch.producer.is_some()).count() as u64,
             committed_transactions: ended(Outcome::Committed),
@@ -200,6 +202,7 @@ impl Model {
 impl Tally {
     pub(crate) fn add(&mut self, other: Tally) {
         self.lives += other.lives;
+        self.crashes += other.crashes;
         self.batches += other.batches;
         self.idempotent_batches += other.idempotent_batches;
         self.committed_transactions += other.committed_transactions;
@@ -216,7 +219,8 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} lives; in the end {} batches, ", self.lives, self.batches)?;
+        write!(f, "{} lives, {} of which ended in a crash; ", self.lives, self.crashes)?;
+        write!(f, "in the end {} batches, ", self.batches)?;
         write!(f, "{} of them with a sequence, {} group offsets, ", self.idempotent_batches, self.offsets)?;
         write!(f, "{} committed and ", self.committed_transactions)?;
         write!(f, "{} aborted transactions", self.aborted_transactions)
