@@ -55,7 +55,8 @@ async fn create_topic(life: &mut Life, model: &mut Model, random: &mut Random) {
     }
     let partitions = 1 + random.below(2) as i32;
     let kind = *random.choose(&[Kind::Kept, Kind::Retained, Kind::Compacted]).expect("a kind");
-    let segment_bytes = (1_200 + random.below(3_000)).to_string();
+    // The largest batch fits.
+    let segment_bytes = (1_500 + random.below(3_000)).to_string();
     let mut configs = vec![config("segment.bytes", &segment_bytes)];
     match kind {
         Kind::Kept => {}
