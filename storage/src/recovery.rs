@@ -78,7 +78,15 @@ impl Listing {
     /// Removes segments that lie below the log start: the last broker did not come to it.
     pub(crate) fn drop_below(&mut self, files: &PartitionFiles, log_start_offset: i64) -> io::Result<()> {
         let below = self.ranges().take_while(|(_, next)| next.is_some_and(|next| next <= log_start_offset));
-        for base_offset in below.map(|(base, _)| base).collect::<Vec<_>>() {
+        let below: Vec<(i64, Option<i64>)> = below.collect();
+        // Without a sound one, only the segments themselves tell of the producers that wrote them.
+        let summed_up = below.last().and_then(|&(_, next)| next).is_none_or(|next| {
+            producer_snapshot::load(&files.path(next, FileKind::ProducerSnapshot)).is_ok()
+        });
+        if !summed_up {
+            return Ok(());
+        }
+        for (base_offset, _) in below {
             for kind in FileKind::OF_SEGMENT.into_iter().chain([FileKind::ProducerSnapshot]) {
                 remove_if_present(files, base_offset, kind)?;
             }

@@ -75,7 +75,7 @@ impl Log {
     /// What the segments below `base_offset` tell of producers must be on the disk before they go.
     fn secure_producers(&self, base_offset: i64) -> io::Result<()> {
         let snapshot = self.files.path(base_offset, FileKind::ProducerSnapshot);
-        if !self.config().survives_power_cut() || !snapshot.exists() {
+        if !self.config().survives_power_cut() {
             return Ok(());
         }
         DiskFile::open_to_write(&snapshot)?.sync_all()?;
