@@ -25,3 +25,15 @@ impl Random {
         from.get(self.below(from.len()))
     }
 }
+
+/// A kilobyte of text that no codec shortens to nothing.
+pub fn noise(seed: i64) -> String {
+    let mut state = seed.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        format!("{state:016x}")
+    };
+    std::iter::repeat_with(next).take(64).collect()
+}

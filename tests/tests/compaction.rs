@@ -12,6 +12,7 @@ use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::compression::Compression;
 use ottla_tests::dump_log::{dump, files};
 use ottla_tests::ottla_process::OttlaProcess;
+use ottla_tests::random::noise;
 use ottla_tests::timestamp::now_ms;
 use ottla_tests::{ApacheKafka, Runtime, runtime};
 
@@ -212,16 +213,4 @@ async fn expect_no_fault(log_dir: &Path) {
     dump(&indexes, "").await.expect_clean();
     dump(&indexes, "--verify-index-only").await.expect_clean();
     dump(&indexes, "--index-sanity-check").await.expect_clean();
-}
-
-/// A kilobyte of text that no codec shortens to nothing.
-fn noise(seed: i64) -> String {
-    let mut state = seed.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        format!("{state:016x}")
-    };
-    std::iter::repeat_with(next).take(64).collect()
 }

@@ -8,6 +8,7 @@ use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::compression::Compression;
 use ottla_tests::dump_log::{dump, files};
 use ottla_tests::ottla_process::OttlaProcess;
+use ottla_tests::random::noise;
 use ottla_tests::timestamp::now_ms;
 use ottla_tests::{ClientLibrary, KafkaRelease, Record, Runtime, runtime};
 
@@ -55,18 +56,6 @@ async fn fill(client: &Client, partition: i32) {
         let batch = batch.build().expect("a batch of small records");
         client.produce(TOPIC, partition, batch, Acks::All).await.expect("the broker takes a batch");
     }
-}
-
-/// A kilobyte of text that no codec shortens to nothing.
-fn noise(seed: i64) -> String {
-    let mut state = seed.cast_unsigned().wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        format!("{state:016x}")
-    };
-    std::iter::repeat_with(next).take(64).collect()
 }
 
 /// With producer ids, so that there are snapshots of their state, and with a group's commits.
