@@ -241,10 +241,10 @@ impl DataDir {
         config: LogConfig,
         now_ms: i64,
     ) -> Result<Log, OpenError> {
-        let durability = self.durability(&self.metadata());
-        for checkpoint in [&self.left.recovery_points, &self.left.log_start_offsets, &self.left.cleaned] {
+        let checkpoints = [&self.left.recovery_points, &self.left.log_start_offsets, &self.left.cleaned];
+        for checkpoint in checkpoints.iter().filter(|checkpoint| checkpoint.get(&topic_partition).is_some()) {
             checkpoint
-                .forget(&topic_partition, durability)
+                .forget(&topic_partition, self.durability(&self.metadata()))
                 .map_err(|source| OpenError::from_io(checkpoint.path(), source))?;
         }
         Log::create(path, topic_partition, topic_id, config, now_ms)

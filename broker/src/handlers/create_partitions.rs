@@ -1,6 +1,7 @@
 //! CreatePartitions v0–3 (KIP-195).
 //!
-//! Adds partitions to topics; each topic succeeds or fails on its own. `validate_only` checks without adding.
+//! Adds partitions to topics; each topic succeeds or fails on its own, but for the one write of the metadata that makes
+//! them all known. `validate_only` checks without adding.
 
 use std::sync::Arc;
 
@@ -11,17 +12,28 @@ use ottla_protocol::{ErrorCode, StrBytes, VersionRange};
 
 use crate::context::RequestContext;
 use crate::handlers::Handler;
+use crate::handlers::repeated::repeated;
 use crate::state::BrokerState;
-use crate::topics::{MAX_PARTITIONS, TopicWriteError};
+use crate::topics::{MAX_PARTITIONS, Topic, TopicWriteError};
 
 impl Handler for CreatePartitionsRequest {
     const SERVED: VersionRange = VersionRange { min: 0, max: 3 };
 
-    async fn handle(self, broker: Arc<BrokerState>, _: RequestContext) -> CreatePartitionsResponse {
-        let results = self.topics.into_iter().map(|topic| {
-            let result = CreatePartitionsTopicResult::default().with_name(topic.name.clone());
-            match add(&broker, &topic, self.validate_only) {
-                Ok(()) => result,
+    async fn handle(mut self, broker: Arc<BrokerState>, _: RequestContext) -> CreatePartitionsResponse {
+        let repeated = repeated(self.topics.iter().map(|topic| topic.name.clone()));
+        self.topics.retain(|topic| !repeated.contains(&topic.name));
+        let plans = self.topics.iter().map(|asked| Ok((check(&broker, asked)?, asked.count)));
+        let outcomes: Vec<Result<_, _>> = if self.validate_only {
+            plans.map(|plan| plan.map(|(topic, _)| topic)).collect()
+        } else {
+            broker.topics.add_partitions(plans.collect())
+        };
+        let outcomes = self.topics.into_iter().map(|topic| topic.name).zip(outcomes);
+        let duplicates = repeated.into_iter().map(|name| (name, Err(AddPartitionsError::Duplicate)));
+        let results = outcomes.chain(duplicates).map(|(name, outcome)| {
+            let result = CreatePartitionsTopicResult::default().with_name(name);
+            match outcome {
+                Ok(_) => result,
                 Err(error) => result
                     .with_error_code(error.code().code())
                     .with_error_message(Some(StrBytes::from_string(error.to_string()))),
@@ -34,6 +46,8 @@ impl Handler for CreatePartitionsRequest {
 /// Why partitions are not added; worded as Kafka words it.
 #[derive(Debug, thiserror::Error)]
 enum AddPartitionsError {
+    #[error("Duplicate topic name.")]
+    Duplicate,
     #[error("This server does not host this topic-partition.")]
     UnknownTopic,
     #[error("Topic already has {0} partition(s).")]
@@ -55,6 +69,7 @@ enum AddPartitionsError {
 impl AddPartitionsError {
     fn code(&self) -> ErrorCode {
         match self {
+            AddPartitionsError::Duplicate => ErrorCode::InvalidRequest,
             AddPartitionsError::UnknownTopic => ErrorCode::UnknownTopicOrPartition,
             AddPartitionsError::Unchanged(_)
             | AddPartitionsError::NotAnIncrease { .. }
@@ -67,11 +82,8 @@ impl AddPartitionsError {
     }
 }
 
-fn add(
-    broker: &BrokerState,
-    asked: &CreatePartitionsTopic,
-    validate_only: bool,
-) -> Result<(), AddPartitionsError> {
+/// The topic, if it can have as many partitions as are asked for.
+fn check(broker: &BrokerState, asked: &CreatePartitionsTopic) -> Result<Arc<Topic>, AddPartitionsError> {
     let topic = broker.topics.by_name(&asked.name).ok_or(AddPartitionsError::UnknownTopic)?;
     let current = topic.partitions.len() as i32;
     if asked.count == current {
@@ -94,8 +106,5 @@ fn add(
             return Err(AddPartitionsError::Assignment { node_id: node_id.0 });
         }
     }
-    if !validate_only {
-        broker.topics.add_partitions(&topic, asked.count)?;
-    }
-    Ok(())
+    Ok(topic)
 }

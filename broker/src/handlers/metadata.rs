@@ -7,6 +7,7 @@
 //!
 //! Not done: authorised operations (KIP-430) are never listed, because nothing is forbidden.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -34,7 +35,8 @@ impl Handler for MetadataRequest {
         let node_id = BrokerId(settings.node_id);
         let topics = match self.topics {
             Some(topics) if context.api_version > 0 || !topics.is_empty() => {
-                topics.into_iter().map(|topic| answer(&broker, topic, may_create)).collect()
+                let refused = if may_create { create_missing(&broker, &topics) } else { HashMap::new() };
+                topics.into_iter().map(|topic| answer(&broker, topic, &refused)).collect()
             }
             _ => broker.topics.all().iter().map(|topic| describe(topic, node_id)).collect(),
         };
@@ -51,36 +53,48 @@ impl Handler for MetadataRequest {
     }
 }
 
-fn answer(broker: &BrokerState, asked: MetadataRequestTopic, may_create: bool) -> MetadataResponseTopic {
+/// Creates what is asked for by name and does not exist; answers why what could not be created was not.
+fn create_missing(broker: &BrokerState, asked: &[MetadataRequestTopic]) -> HashMap<TopicName, ErrorCode> {
+    let mut seen = HashSet::new();
+    let mut missing: Vec<_> = asked.iter().filter_map(|topic| topic.name.clone()).collect();
+    // The broker's own topics come into being when they are first needed, with settings of their own.
+    let can_be = |name: &TopicName| validate(name).is_ok() && !is_internal(name);
+    missing.retain(|name| broker.topics.by_name(name).is_none() && can_be(name) && seen.insert(name.clone()));
+    if missing.is_empty() {
+        return HashMap::new();
+    }
+    if let Err(error) = broker.topics.check_partition_total(missing.iter().map(|_| None)) {
+        return missing.into_iter().map(|name| (name, error.code())).collect();
+    }
+    let plans = missing.iter().map(|name| broker.topics.plan(NewTopic::with_defaults(name)));
+    let created = broker.topics.carry_out(plans.collect());
+    let refused = missing.into_iter().zip(created).filter_map(|(name, created)| match created {
+        // Another connection may have been faster.
+        Ok(_) | Err(CreateTopicError::Exists { .. }) => None,
+        Err(error) => {
+            tracing::warn!("cannot create topic {}: {error}", &*name);
+            Some((name, error.code()))
+        }
+    });
+    refused.collect()
+}
+
+fn answer(
+    broker: &BrokerState,
+    asked: MetadataRequestTopic,
+    refused: &HashMap<TopicName, ErrorCode>,
+) -> MetadataResponseTopic {
     let found = match &asked.name {
-        Some(name) => by_name(broker, name, may_create),
+        Some(name) => broker.topics.by_name(name).ok_or_else(|| match refused.get(name) {
+            Some(error) => *error,
+            None if validate(name).is_err() => ErrorCode::InvalidTopicException,
+            None => ErrorCode::UnknownTopicOrPartition,
+        }),
         None => broker.topics.by_id(asked.topic_id).ok_or(ErrorCode::UnknownTopicId),
     };
     match found {
         Ok(topic) => describe(&topic, BrokerId(broker.config.settings.node_id)),
         Err(error) => unknown(asked.name, asked.topic_id, error),
-    }
-}
-
-fn by_name(broker: &BrokerState, name: &TopicName, may_create: bool) -> Result<Arc<Topic>, ErrorCode> {
-    if let Some(topic) = broker.topics.by_name(name) {
-        return Ok(topic);
-    }
-    validate(name).map_err(|_| ErrorCode::InvalidTopicException)?;
-    // The broker's own topics come into being when they are first needed, with settings of their own.
-    if !may_create || is_internal(name) {
-        return Err(ErrorCode::UnknownTopicOrPartition);
-    }
-    match broker.topics.create(NewTopic::with_defaults(name)) {
-        Ok(topic) => Ok(topic),
-        // Another connection was faster.
-        Err(CreateTopicError::Exists { .. }) => {
-            broker.topics.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)
-        }
-        Err(error) => {
-            tracing::warn!("cannot create topic {}: {error}", &**name);
-            Err(error.code())
-        }
     }
 }
 

@@ -42,6 +42,7 @@ mod offset_fetch;
 mod offset_for_leader_epoch;
 mod produce;
 mod produce_in_transaction;
+mod repeated;
 mod sync_group;
 mod txn_offset_commit;
 mod write_txn_markers;

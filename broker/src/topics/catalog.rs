@@ -1,6 +1,7 @@
 //! Topics by name and by id, as they are at one moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ottla_protocol::messages::TopicName;
@@ -44,16 +45,35 @@ impl Topic {
 pub(super) struct Catalog {
     pub(super) by_name: BTreeMap<String, Arc<Topic>>,
     pub(super) by_id: HashMap<Uuid, Arc<Topic>>,
+    pub(super) names: Names,
 }
 
 impl Catalog {
+    pub(super) fn put(&mut self, topic: Arc<Topic>) {
+        self.names.insert(&topic.name);
+        self.by_id.insert(topic.id, topic.clone());
+        self.by_name.insert(topic.name.to_string(), topic);
+    }
+
+    pub(super) fn remove(&mut self, topic: &Topic) {
+        self.names.remove(&topic.name);
+        self.by_id.remove(&topic.id);
+        self.by_name.remove(topic.name.as_str());
+    }
+}
+
+/// Names that are taken, and with them all that collide.
+#[derive(Default)]
+pub(super) struct Names {
+    /// By the form in which they collide. A Kafka's directory can have several of a form.
+    by_form: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Names {
     pub(super) fn check_free(&self, name: &str) -> Result<(), CreateTopicError> {
-        if self.by_name.contains_key(name) {
-            return Err(CreateTopicError::Exists { name: name.to_owned() });
-        }
-        let form = collision_form(name);
-        let mut names = self.by_name.keys();
-        match names.find(|existing| collision_form(existing) == form) {
+        let Some(alike) = self.by_form.get(&collision_form(name)) else { return Ok(()) };
+        match alike.first() {
+            _ if alike.contains(name) => Err(CreateTopicError::Exists { name: name.to_owned() }),
             Some(existing) => {
                 Err(CreateTopicError::Collides { name: name.to_owned(), existing: existing.clone() })
             }
@@ -61,13 +81,36 @@ impl Catalog {
         }
     }
 
-    pub(super) fn put(&mut self, topic: Arc<Topic>) {
-        self.by_id.insert(topic.id, topic.clone());
-        self.by_name.insert(topic.name.to_string(), topic);
+    pub(super) fn insert(&mut self, name: &str) {
+        self.by_form.entry(collision_form(name)).or_default().insert(name.to_owned());
     }
 
-    pub(super) fn remove(&mut self, topic: &Topic) {
-        self.by_id.remove(&topic.id);
-        self.by_name.remove(topic.name.as_str());
+    fn remove(&mut self, name: &str) {
+        if let Entry::Occupied(mut alike) = self.by_form.entry(collision_form(name)) {
+            alike.get_mut().remove(name);
+            if alike.get().is_empty() {
+                alike.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_free_again_when_the_last_that_collides_with_it_is_gone() {
+        let mut names = Names::default();
+        // As a Kafka's directory can have them.
+        names.insert("a.b");
+        names.insert("a_b");
+        assert!(matches!(names.check_free("a_b"), Err(CreateTopicError::Exists { .. })));
+        names.remove("a_b");
+        assert!(
+            matches!(names.check_free("a_b"), Err(CreateTopicError::Collides { existing, .. }) if existing == "a.b")
+        );
+        names.remove("a.b");
+        assert!(names.check_free("a_b").is_ok() && names.by_form.is_empty());
     }
 }

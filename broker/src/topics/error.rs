@@ -1,5 +1,7 @@
 //! Why topics are not created or changed, and Kafka's code for it.
 
+use std::sync::Arc;
+
 use ottla_protocol::ErrorCode;
 use ottla_storage::{DataDirError, OpenError};
 
@@ -18,6 +20,8 @@ pub(crate) enum CreateTopicError {
     Collides { name: String, existing: String },
     #[error("Number of partitions was set to an invalid non-positive value.")]
     InvalidPartitions,
+    #[error("Excessively large number of partitions per request.")]
+    TooManyPartitionsInRequest,
     #[error("{partitions} partitions are more than the {MAX_PARTITIONS} that a topic can have here")]
     TooManyPartitions { partitions: i32 },
     #[error("Replication factor must be larger than 0, or -1 to use the default value.")]
@@ -51,7 +55,9 @@ impl CreateTopicError {
             }
             CreateTopicError::Exists { .. } => ErrorCode::TopicAlreadyExists,
             CreateTopicError::InvalidPartitions => ErrorCode::InvalidPartitions,
-            CreateTopicError::TooManyPartitions { .. } => ErrorCode::PolicyViolation,
+            CreateTopicError::TooManyPartitionsInRequest | CreateTopicError::TooManyPartitions { .. } => {
+                ErrorCode::PolicyViolation
+            }
             CreateTopicError::NonPositiveReplicationFactor
             | CreateTopicError::InvalidReplicationFactor { .. } => ErrorCode::InvalidReplicationFactor,
             CreateTopicError::CountsWithAssignment => ErrorCode::InvalidRequest,
@@ -71,7 +77,7 @@ pub(crate) enum InvalidTopicConfig {
     Value(#[from] InvalidValue),
 }
 
-/// Why a change of topics did not reach the disk.
+/// Why a change of topics did not reach the disk. One write can be that of several topics.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TopicWriteError {
     #[error("This server does not host this topic-partition.")]
@@ -81,7 +87,13 @@ pub(crate) enum TopicWriteError {
     #[error(transparent)]
     Log(#[from] OpenError),
     #[error(transparent)]
-    DataDir(#[from] DataDirError),
+    DataDir(Arc<DataDirError>),
+}
+
+impl From<DataDirError> for TopicWriteError {
+    fn from(error: DataDirError) -> TopicWriteError {
+        TopicWriteError::DataDir(Arc::new(error))
+    }
 }
 
 impl TopicWriteError {

@@ -35,6 +35,12 @@ pub(super) struct NewPartitions<'a> {
     pub(super) config: LogConfig,
 }
 
+/// Partitions whose logs are there, and the records that make them known.
+pub(super) struct Made {
+    pub(super) partitions: Vec<Arc<Partition>>,
+    records: Vec<MetadataRecord>,
+}
+
 impl TopicStore {
     pub(super) fn new(data_dir: DataDir, clock: Clock) -> TopicStore {
         let flush_schedule = Arc::new(FlushSchedule::new(clock.clone()));
@@ -47,12 +53,13 @@ impl TopicStore {
         Partition::new(index, leader_epoch, log, flush_schedule, cleaner)
     }
 
-    /// Makes a topic: its logs first, so that metadata never names a partition that has none.
-    pub(super) fn create_topic(
+    /// Makes a topic's logs. Nothing knows of them before [`TopicStore::commit_made`], so that metadata never names a
+    /// partition that has none.
+    pub(super) fn make_topic(
         &self,
-        partitions: NewPartitions<'_>,
+        partitions: &NewPartitions<'_>,
         overrides: &BTreeMap<String, String>,
-    ) -> Result<Vec<Arc<Partition>>, TopicWriteError> {
+    ) -> Result<Made, TopicWriteError> {
         let (name, topic_id) = (partitions.topic.to_owned(), partitions.topic_id);
         let mut records = vec![MetadataRecord::Topic(TopicRecord { name, topic_id })];
         records
@@ -60,35 +67,40 @@ impl TopicStore {
         self.make(partitions, records)
     }
 
-    pub(super) fn add_partitions(
-        &self,
-        added: NewPartitions<'_>,
-    ) -> Result<Vec<Arc<Partition>>, TopicWriteError> {
+    /// As [`TopicStore::make_topic`], for a topic that is there.
+    pub(super) fn make_partitions(&self, added: &NewPartitions<'_>) -> Result<Made, TopicWriteError> {
         self.make(added, Vec::new())
     }
 
     fn make(
         &self,
-        new: NewPartitions<'_>,
+        new: &NewPartitions<'_>,
         mut records: Vec<MetadataRecord>,
-    ) -> Result<Vec<Arc<Partition>>, TopicWriteError> {
-        let mut made = Vec::new();
+    ) -> Result<Made, TopicWriteError> {
+        let mut partitions = Vec::new();
         for index in new.indexes.clone() {
-            match self.create_log(&new, index) {
-                Ok(log) => made.push(Arc::new(self.partition(index, 0, log))),
+            match self.create_log(new, index) {
+                Ok(log) => partitions.push(Arc::new(self.partition(index, 0, log))),
                 Err(error) => {
-                    undo(&made);
+                    undo(&partitions);
                     return Err(error.into());
                 }
             }
+            records.push(MetadataRecord::Partition(self.data_dir.partition_record(new.topic_id, index)));
         }
-        let partitions = new.indexes.map(|index| self.data_dir.partition_record(new.topic_id, index));
-        records.extend(partitions.map(MetadataRecord::Partition));
-        if let Err(error) = self.commit(&records) {
-            undo(&made);
-            return Err(error.into());
-        }
-        Ok(made)
+        Ok(Made { partitions, records })
+    }
+
+    /// Writes into the metadata what was made: all of it, or nothing, and then the logs go again.
+    pub(super) fn commit_made<'a>(
+        &self,
+        made: impl Iterator<Item = &'a Made> + Clone,
+    ) -> Result<(), Arc<DataDirError>> {
+        let records: Vec<_> = made.clone().flat_map(|made| &made.records).cloned().collect();
+        self.commit(&records).map_err(|error| {
+            made.for_each(|made| undo(&made.partitions));
+            Arc::new(error)
+        })
     }
 
     fn create_log(&self, new: &NewPartitions<'_>, partition: i32) -> Result<Log, OpenError> {
@@ -112,8 +124,9 @@ impl TopicStore {
         partitions.collect()
     }
 
-    pub(super) fn remove_topic(&self, topic_id: Uuid) -> Result<(), DataDirError> {
-        self.commit(&[MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id })])
+    pub(super) fn remove_topics(&self, ids: impl Iterator<Item = Uuid>) -> Result<(), Arc<DataDirError>> {
+        let records = ids.map(|topic_id| MetadataRecord::RemoveTopic(RemoveTopicRecord { topic_id }));
+        self.commit(&records.collect::<Vec<_>>()).map_err(Arc::new)
     }
 
     /// Writes what is new, and takes back what is no longer there.
@@ -158,6 +171,9 @@ impl TopicStore {
     }
 
     fn commit(&self, records: &[MetadataRecord]) -> Result<(), DataDirError> {
+        if records.is_empty() {
+            return Ok(());
+        }
         self.data_dir.commit(records, self.clock.now_ms()).map(drop)
     }
 }

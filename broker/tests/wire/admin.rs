@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use ottla_protocol::ErrorCode;
 use ottla_protocol::messages::create_partitions_request::{
     CreatePartitionsAssignment, CreatePartitionsTopic,
@@ -7,7 +9,7 @@ use ottla_protocol::messages::create_topics_response::CreatableTopicResult;
 use ottla_protocol::messages::delete_topics_request::DeleteTopicState;
 use ottla_protocol::messages::{
     BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeLogDirsRequest,
-    MetadataRequest,
+    MetadataRequest, TopicName,
 };
 use uuid::Uuid;
 
@@ -76,6 +78,55 @@ async fn each_topic_of_a_request_succeeds_or_fails_on_its_own() {
 }
 
 #[tokio::test]
+async fn many_topics_of_a_request_are_in_place_when_it_is_answered() {
+    let (_broker, mut wire) = start().await;
+    let topics: Vec<_> = (0..50).map(|number| topic(&format!("t-{number}"), 2, 1)).collect();
+    let created = wire.call(7, CreateTopicsRequest::default().with_topics(topics)).await.topics;
+    assert!(created.iter().all(|created| created.error_code == 0 && created.num_partitions == 2));
+    let described = wire.call(12, MetadataRequest::default().with_topics(None)).await.topics;
+    let ids = |topics: Vec<(_, Uuid)>| topics.into_iter().collect::<HashMap<TopicName, Uuid>>();
+    let created = ids(created.into_iter().map(|created| (created.name, created.topic_id)).collect());
+    assert_eq!(
+        ids(described.into_iter().map(|found| (found.name.unwrap(), found.topic_id)).collect()),
+        created
+    );
+    assert_eq!(produce(&mut wire, "t-49", batch(&["a"])).await.error_code, 0);
+    let delete = DeleteTopicsRequest::default().with_topic_names(created.into_keys().collect());
+    let deleted = wire.call(5, delete).await.responses;
+    assert!(deleted.len() == 50 && deleted.iter().all(|deleted| deleted.error_code == 0));
+    assert_eq!(topic_count(&mut wire).await, 0);
+}
+
+#[tokio::test]
+async fn names_of_a_request_that_collide_are_not_both_created() {
+    let (_broker, mut wire) = start().await;
+    let topics = vec![topic("a.b", 1, 1), topic("a_b", 1, 1)];
+    let response = wire.call(7, CreateTopicsRequest::default().with_topics(topics)).await;
+    let codes: Vec<_> = response.topics.iter().map(|topic| topic.error_code).collect();
+    assert_eq!(codes, [0, ErrorCode::InvalidTopicException.code()]);
+}
+
+#[tokio::test]
+async fn a_request_for_more_partitions_than_kafka_makes_is_refused_as_a_whole() {
+    let (_broker, mut wire) = start().await;
+    for (first, validate_only) in [(6_001, false), (6_001, true), (10_000, false)] {
+        let topics =
+            vec![topic("small", 1, 1), topic("t", first, 1), topic("u", 4_000, 1), topic("b/ad", 1, 1)];
+        let request = CreateTopicsRequest::default().with_topics(topics).with_validate_only(validate_only);
+        let response = wire.call(7, request).await;
+        assert_eq!(response.topics.len(), 4);
+        for refused in response.topics {
+            assert_eq!(refused.error_code, ErrorCode::PolicyViolation.code());
+            assert_eq!(
+                refused.error_message.as_deref(),
+                Some("Excessively large number of partitions per request.")
+            );
+        }
+    }
+    assert_eq!(topic_count(&mut wire).await, 0);
+}
+
+#[tokio::test]
 async fn validate_only_creates_nothing() {
     let (_broker, mut wire) = start().await;
     let request = CreateTopicsRequest::default().with_topics(vec![topic("t", 1, 1)]).with_validate_only(true);
@@ -133,6 +184,47 @@ async fn topics_are_deleted_by_id_too() {
 }
 
 #[tokio::test]
+async fn a_topic_that_is_named_twice_is_not_deleted() {
+    let (_broker, mut wire) = start().await;
+    let ids = [create_topic(&mut wire, "t", 1).await, create_topic(&mut wire, "u", 1).await];
+    create_topic(&mut wire, "v", 1).await;
+    let by_name = |name| DeleteTopicState::default().with_name(Some(topic_name(name)));
+    let by_id = |id| DeleteTopicState::default().with_name(None).with_topic_id(id);
+    let topics = vec![
+        by_name("t"),
+        by_name("t"),
+        by_name("u"),
+        by_id(ids[1]),
+        by_name("u").with_topic_id(ids[1]),
+        by_id(Uuid::nil()),
+        by_name("v"),
+    ];
+    let response = wire.call(6, DeleteTopicsRequest::default().with_topics(topics)).await;
+    let mut answers: Vec<_> = response
+        .responses
+        .iter()
+        .map(|answer| (answer.error_message.as_deref().unwrap_or_default(), answer.error_code))
+        .collect();
+    answers.sort_unstable();
+    let invalid = ErrorCode::InvalidRequest.code();
+    assert_eq!(
+        answers,
+        [
+            ("", 0),
+            ("Duplicate topic name.", invalid),
+            ("Neither topic name nor id were specified.", invalid),
+            ("The provided topic name maps to an ID that was already supplied.", invalid),
+            ("You may not specify both topic name and topic id.", invalid),
+        ]
+    );
+    assert_eq!(topic_count(&mut wire).await, 2);
+    let twice = DeleteTopicsRequest::default().with_topics(vec![by_id(ids[0]), by_id(ids[0])]);
+    let response = wire.call(6, twice).await;
+    assert_eq!(response.responses[0].error_message.as_deref(), Some("Duplicate topic id."));
+    assert_eq!((response.responses.len(), topic_count(&mut wire).await), (1, 2));
+}
+
+#[tokio::test]
 async fn partitions_are_added_and_serve_at_once() {
     let (_broker, mut wire) = start().await;
     create_topic(&mut wire, "t", 1).await;
@@ -157,8 +249,13 @@ async fn partitions_are_added_and_serve_at_once() {
         let response = wire.call(3, CreatePartitionsRequest::default().with_topics(vec![asked])).await;
         assert_eq!(response.results[0].error_code, error.code(), "{:?}", response.results[0].error_message);
     }
-    let request = CreatePartitionsRequest::default().with_topics(vec![grow("t", 3)]);
-    assert_eq!(wire.call(3, request).await.results[0].error_code, 0);
+    create_topic(&mut wire, "v", 1).await;
+    create_topic(&mut wire, "twice", 1).await;
+    let asked = ["t", "u", "v", "twice", "twice"].map(|name| grow(name, 3)).to_vec();
+    let results = wire.call(3, CreatePartitionsRequest::default().with_topics(asked)).await.results;
+    let codes: Vec<_> = results.iter().map(|result| (result.name.as_str(), result.error_code)).collect();
+    let (unknown, invalid) = (ErrorCode::UnknownTopicOrPartition.code(), ErrorCode::InvalidRequest.code());
+    assert_eq!(codes, [("t", 0), ("u", unknown), ("v", 0), ("twice", invalid)]);
     let response = wire.call(12, produce_request("t", 2, batch(&["b"]))).await;
     assert_eq!(response.responses[0].partition_responses[0].base_offset, 0);
     let kept = wire.call(12, fetch_request("t", 0)).await;

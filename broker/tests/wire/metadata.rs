@@ -50,6 +50,30 @@ async fn a_topic_is_created_when_it_is_first_asked_for_and_leads_at_once() {
 }
 
 #[tokio::test]
+async fn those_of_a_request_that_can_be_created_are() {
+    let (_broker, mut wire) = start().await;
+    create_topic(&mut wire, "there", 1).await;
+    let asked = ask(&["a.b", "a b", "there", "c", "a_b", "__consumer_offsets"]);
+    let response = wire.call(12, asked).await;
+    let answers: Vec<_> = response
+        .topics
+        .iter()
+        .map(|topic| (topic.name.as_ref().unwrap().as_str(), topic.error_code))
+        .collect();
+    let (invalid, unknown) =
+        (ErrorCode::InvalidTopicException.code(), ErrorCode::UnknownTopicOrPartition.code());
+    let expected = [
+        ("a.b", 0),
+        ("a b", invalid),
+        ("there", 0),
+        ("c", 0),
+        ("a_b", invalid),
+        ("__consumer_offsets", unknown),
+    ];
+    assert_eq!(answers, expected);
+}
+
+#[tokio::test]
 async fn no_topic_is_created_where_client_or_broker_forbid_it() {
     let (_broker, mut wire) = start().await;
     let response = wire.call(12, ask(&["t"]).with_allow_auto_topic_creation(false)).await;
