@@ -1,8 +1,9 @@
-//! `ottla topics`: create, list, describe, delete, add partitions.
+//! `ottla topics`: create, list, describe, delete, add partitions, delete records.
 
 mod add_partitions;
 mod create;
 mod delete;
+mod delete_records;
 mod describe;
 mod list;
 
@@ -13,7 +14,7 @@ use crate::connect::Bootstrap;
 use crate::exit::Failure;
 use crate::output::{Format, Output};
 
-/// Create, list, describe and delete topics
+/// Create, list, describe and delete topics, or their oldest records
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct Topics {
@@ -33,6 +34,7 @@ enum Action {
     Describe(describe::Describe),
     Delete(delete::Delete),
     AddPartitions(add_partitions::AddPartitions),
+    DeleteRecords(delete_records::DeleteRecords),
 }
 
 const HELP: &str = "\
@@ -42,6 +44,7 @@ Examples:
   ottla topics list
   ottla topics describe my-topic --format json
   ottla topics add-partitions my-topic --total 6
+  ottla topics delete-records my-topic --before 0:1000 1:end
   ottla topics delete my-topic";
 
 impl Topics {
@@ -54,6 +57,7 @@ impl Topics {
             Action::Describe(describe) => describe.run(&client, &mut output).await?,
             Action::Delete(delete) => delete.run(&client, &mut output).await?,
             Action::AddPartitions(add) => add.run(&client, &mut output).await?,
+            Action::DeleteRecords(delete) => delete.run(&client, &mut output).await?,
         }
         output.flush()
     }

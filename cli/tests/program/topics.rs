@@ -58,3 +58,50 @@ fn the_brokers_refusals_are_passed_on() {
     assert!(error.contains("INVALID_REPLICATION_FACTOR"), "{error}");
     broker.ottla(&["topics", "create", "t", "--partitions", "0"]).fails_with(2);
 }
+
+#[test]
+fn records_are_deleted_up_to_an_offset_or_the_end() {
+    let broker = Broker::ephemeral();
+    broker.ottla(&["topics", "create", "t", "--partitions", "2"]).ok();
+    for partition in ["0", "1"] {
+        broker.ottla_with_input(&["produce", "t", "--partition", partition], b"a\nb\nc\n").ok();
+    }
+    let deleted = broker.ottla(&["topics", "delete-records", "t", "--before", "0:2", "1:end"]).ok();
+    assert_eq!(deleted, "partition: t-0\tlow_watermark: 2\npartition: t-1\tlow_watermark: 3\n");
+    assert_eq!(broker.ottla(&["offsets", "t"]).ok(), "t:0:2:3\nt:1:3:3\n");
+    assert_eq!(broker.ottla(&["consume", "t", "--from-beginning", "--until-end"]).ok(), "c\n");
+
+    let repeated =
+        ["topics", "delete-records", "t", "--before", "0:-1", "--before", "1:0", "--format", "json"];
+    let deleted = broker.ottla(&repeated).json();
+    assert_eq!(deleted[0]["low_watermark"], 3);
+    assert_eq!((&deleted[1]["partition"], &deleted[1]["low_watermark"]), (&1.into(), &3.into()));
+}
+
+#[test]
+fn records_that_cannot_be_deleted_are_named() {
+    let broker = Broker::ephemeral();
+    broker.ottla(&["topics", "create", "t", "--partitions", "2"]).ok();
+    broker.ottla(&["topics", "create", "compacted", "--set", "cleanup.policy=compact"]).ok();
+    let delete = |args: &[&str]| broker.ottla(&[&["topics", "delete-records"], args].concat());
+
+    let error = delete(&["missing", "--before", "0:1"]).fails_with(4);
+    assert_eq!(error, "error: topic `missing` does not exist\n");
+    let error = delete(&["t", "--before", "0:0", "7:0"]).fails_with(4);
+    assert_eq!(error, "error: topic `t` has no partition 7\n");
+    let error = delete(&["t", "--before", "0:1"]).fails_with(1);
+    assert_eq!(error, "error: records of t-0 were not deleted: OFFSET_OUT_OF_RANGE\n");
+    let error = delete(&["compacted", "--before", "0:end"]).fails_with(1);
+    assert!(error.contains("POLICY_VIOLATION"), "{error}");
+
+    for wrong in
+        [&["t"][..], &["t", "--before", "0"], &["t", "--before", "0:-2"], &["t", "--before", "0:0", "0:1"]]
+    {
+        delete(wrong).fails_with(2);
+    }
+    assert_eq!(
+        broker.ottla(&["topics", "list"]).ok(),
+        "compacted\nt\n",
+        "asking for a topic does not make it"
+    );
+}

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use ottla_client::group::{GroupConfig, GroupMember, Membership};
 use ottla_client::producer::{OutgoingRecord, Producer, ProducerConfig, partition_for_key};
 use ottla_client::{
-    Acks, Client, Committer, Fetch, FetchPartition, FetchedPartition, IsolationLevel, NewTopic, OffsetSpec,
-    OffsetToCommit, ProduceOutcome, TopicMetadata,
+    Acks, Client, Committer, DeleteBefore, Fetch, FetchPartition, FetchedPartition, IsolationLevel, NewTopic,
+    OffsetSpec, OffsetToCommit, ProduceOutcome, TopicMetadata,
 };
 use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::{Compression, ErrorCode};
@@ -25,6 +25,7 @@ macro_rules! every_scenario {
             a_fetch_waits_for_the_record_that_ends_it,
             offsets_are_listed_by_place_and_time,
             what_is_not_there_is_named,
+            records_are_deleted_up_to_an_offset,
             a_corrupt_batch_is_refused,
             a_topic_made_anew_is_found_again,
             committed_offsets_are_kept_by_group,
@@ -181,6 +182,34 @@ pub(crate) async fn what_is_not_there_is_named(client: Client) {
     assert_eq!(fetched[0].error, Some(ErrorCode::OffsetOutOfRange));
     let fetched = client.fetch(&fetch_from(&topic, 99, 0)).await.unwrap();
     assert_eq!(fetched[0].error, Some(ErrorCode::UnknownTopicOrPartition));
+}
+
+pub(crate) async fn records_are_deleted_up_to_an_offset(client: Client) {
+    let topic = unique("delete-records");
+    client.create_topics(&[NewTopic::new(&topic).with_partitions(3)]).await.unwrap()[0]
+        .result
+        .clone()
+        .unwrap();
+    for partition in 0..2 {
+        client.produce(&topic, partition, batch_of(Compression::None, 5), Acks::All).await.unwrap();
+    }
+    let before = [
+        (topic.as_str(), 1, DeleteBefore::HighWatermark),
+        (&topic, 0, DeleteBefore::Offset(3)),
+        (&topic, 2, DeleteBefore::Offset(1)),
+    ];
+    let deleted = client.delete_records(&before).await.unwrap();
+    let low_watermarks: Vec<_> =
+        deleted.iter().map(|deleted| deleted.low_watermark.as_ref().map_err(|error| error.code)).collect();
+    assert_eq!(low_watermarks, [Ok(&5), Ok(&3), Err(ErrorCode::OffsetOutOfRange)]);
+    let earliest = client.list_offsets(&[(&topic, 0, OffsetSpec::Earliest)]).await.unwrap();
+    assert_eq!(earliest[0].offset, Some(3));
+
+    let missing = [(topic.as_str(), 0, DeleteBefore::HighWatermark), (&topic, 3, DeleteBefore::Offset(0))];
+    let error = client.delete_records(&missing).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("topic `{topic}` has no partition 3"));
+    let earliest = client.list_offsets(&[(&topic, 0, OffsetSpec::Earliest)]).await.unwrap();
+    assert_eq!(earliest[0].offset, Some(3), "where one partition is missing, nothing is deleted");
 }
 
 pub(crate) async fn a_corrupt_batch_is_refused(client: Client) {
