@@ -61,9 +61,11 @@ fn advance(topic: Option<&Topic>, asked: &DeleteRecordsPartition) -> Result<Arc<
     if policy.compact && !policy.delete {
         return Err(ErrorCode::PolicyViolation);
     }
+    // What waits for the disk is not acknowledged yet, and then it must be there.
+    let high_watermark = partition.high_watermark();
     let offset = match asked.offset {
-        HIGH_WATERMARK => partition.log.end_offset(),
-        ..0 => return Err(ErrorCode::OffsetOutOfRange),
+        HIGH_WATERMARK => high_watermark,
+        offset if !(0..=high_watermark).contains(&offset) => return Err(ErrorCode::OffsetOutOfRange),
         offset => offset,
     };
     partition.advance_start_offset(offset).map_err(|error| start_offset_error_code(&error))?;
