@@ -3,10 +3,10 @@
 //! A kill is simulated in the process: from the operation that it hits, nothing below the directory changes any more,
 //! every operation fails, and what was written before is as it was, which is what the page cache keeps of a killed
 //! process. For a power cut a second picture of the directory is kept, of what was synced; the rest is lost or not, by a
-//! seed, name by name and page by page.
+//! seed, name by name and page by page. A rename alone is lost or not as a whole, as file systems with a journal do it.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map},
+    collections::{BTreeMap, BTreeSet, HashMap, hash_map},
     ffi::OsString,
     fs, io,
     ops::Range,
@@ -56,6 +56,8 @@ pub enum Fault {
 struct Synced {
     names: BTreeMap<PathBuf, BTreeMap<OsString, Entry>>,
     contents: HashMap<u64, Vec<u8>>,
+    /// Names of a directory that were changed into one another since it was synced.
+    renamed: HashMap<PathBuf, Vec<BTreeSet<OsString>>>,
     /// Open, so that no new file takes the number of one that is gone.
     pinned: HashMap<u64, fs::File>,
 }
@@ -163,6 +165,12 @@ pub(crate) fn synced(path: &Path, range: &Range<u64>) -> bool {
     !disks(path).is_empty()
 }
 
+pub(super) fn renamed(from: &Path, to: &Path) {
+    for disk in disks(from) {
+        disk.state.lock().synced.tie_names(from, to);
+    }
+}
+
 pub(super) fn synced_dir(dir: &Path) -> bool {
     for disk in disks(dir) {
         disk.state.lock().synced.take_names(dir);
@@ -223,6 +231,18 @@ impl Synced {
             }
         }
         self.names.insert(dir.to_owned(), names);
+        self.renamed.remove(dir);
+    }
+
+    fn tie_names(&mut self, from: &Path, to: &Path) {
+        let (Some(dir), Some(old), Some(new)) = (from.parent(), from.file_name(), to.file_name()) else {
+            return;
+        };
+        let tied = self.renamed.entry(dir.to_owned()).or_default();
+        let are_there = |names: &mut BTreeSet<OsString>| names.contains(old) || names.contains(new);
+        let mut names: BTreeSet<OsString> = tied.extract_if(.., are_there).flatten().collect();
+        names.extend([old.to_owned(), new.to_owned()]);
+        tied.push(names);
     }
 
     fn take_content(&mut self, path: &Path, range: &Range<u64>) {
@@ -254,12 +274,16 @@ impl Synced {
         fs::create_dir_all(to)?;
         let current = names(dir);
         let synced = self.names.get(synced_dir).cloned().unwrap_or_default();
-        let all: std::collections::BTreeSet<&OsString> = current.keys().chain(synced.keys()).collect();
+        let all: BTreeSet<&OsString> = current.keys().chain(synced.keys()).collect();
+        let renamed = self.renamed.get(synced_dir).map_or(&[][..], Vec::as_slice);
+        let are_kept: Vec<bool> = renamed.iter().map(|_| random.below(2) == 0).collect();
         for name in all {
-            let entry = match (current.get(name), synced.get(name)) {
-                (now, then) if now == then || random.below(2) == 0 => now,
-                (_, then) => then,
+            let (now, then) = (current.get(name), synced.get(name));
+            let is_kept = match renamed.iter().position(|names| names.contains(name)) {
+                Some(tied) => are_kept[tied],
+                None => now == then || random.below(2) == 0,
             };
+            let entry = if is_kept { now } else { then };
             let path = dir.join(name);
             match entry {
                 None => {}

@@ -64,7 +64,9 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     in_use::check_free(to, "replaced");
     in_use::check_dir_free(from, "renamed");
     before(Operation::Rename, from)?;
-    fs::rename(from, to)
+    fs::rename(from, to)?;
+    faults::renamed(from, to);
+    Ok(())
 }
 
 pub(crate) fn remove_file(path: &Path) -> io::Result<()> {

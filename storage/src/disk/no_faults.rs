@@ -17,6 +17,8 @@ pub(crate) fn synced(_: &Path, _: &Range<u64>) -> bool {
     false
 }
 
+pub(super) fn renamed(_: &Path, _: &Path) {}
+
 pub(super) fn synced_dir(_: &Path) -> bool {
     false
 }
