@@ -83,6 +83,8 @@ impl Partition {
     pub(crate) async fn synced(&self, end_offset: i64) -> Result<(), ErrorCode> {
         let _turn = self.syncing.lock().await;
         if self.log.synced_offset() >= end_offset {
+            // It may have been a roll that saw to it.
+            self.waiters.synced();
             return Ok(());
         }
         let log = Arc::clone(&self.log);

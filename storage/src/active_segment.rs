@@ -154,10 +154,17 @@ impl ActiveSegment {
         }
     }
 
-    pub(crate) fn synced(&mut self, records: &UnsyncedRecords) {
-        if records.segment.base_offset() == self.segment.base_offset() {
+    /// Says whether the records are this segment's.
+    pub(crate) fn synced(&mut self, records: &UnsyncedRecords) -> bool {
+        let are_mine = Arc::ptr_eq(&records.segment, &self.segment);
+        if are_mine {
             self.synced_bytes = self.synced_bytes.max(records.range.end);
         }
+        are_mine
+    }
+
+    pub(crate) fn is_synced(&self) -> bool {
+        self.synced_bytes == self.segment.end().position as usize
     }
 
     /// Writes the index entries that are new; the files are what a flush has to sync.

@@ -165,11 +165,20 @@ impl Log {
         if config.flush_messages == 1 {
             // A log that cannot be opened has nothing to read.
             let _ = self.check_files();
-            if let Err(error) = self.sync() {
-                tracing::error!("{error}");
-            }
+            self.sync_or_say();
         }
+        let begins_to_survive = config.survives_power_cut() && !self.config().survives_power_cut();
         *self.config.write() = Arc::new(config);
+        // Of segments that were rolled before, a power cut might leave later ones without the earlier.
+        if begins_to_survive {
+            self.sync_or_say();
+        }
+    }
+
+    fn sync_or_say(&self) {
+        if let Err(error) = self.sync() {
+            tracing::error!("{error}");
+        }
     }
 
     /// The segments, of an unopened log after a look at its files. Where that fails they are as the last broker said,
@@ -194,7 +203,13 @@ impl Log {
         let mut writer = self.writer.lock();
         loop {
             match &mut *writer {
-                Writer::Ready(ready) => return Ok(act(ready)),
+                Writer::Ready(ready) => {
+                    let done = act(ready);
+                    if ready.disk_has_failed() {
+                        self.stop(&mut writer, LogStopped::DiskFailed);
+                    }
+                    return Ok(done);
+                }
                 Writer::Stopped { reason, .. } => return Err(WakeError::Stopped(*reason)),
                 &mut Writer::Unopened(start) => {
                     let opened = self.open_files(&mut writer, start);

@@ -202,11 +202,19 @@ impl Log {
     ) -> Result<bool, AppendError> {
         let rolls = writer.active.must_roll(incoming, config, now_ms);
         if rolls {
-            let active = writer.roll(now_ms).map_err(|source| self.append_error(source))?;
-            self.segments.write().list.push(Arc::clone(active));
+            self.roll(writer, now_ms).map_err(|source| self.append_error(source))?;
         }
         writer.active.reserve(incoming.size_bytes, config).map_err(|source| self.append_error(source))?;
         Ok(rolls)
+    }
+
+    /// For whoever holds the append lock: ends the active segment and begins the next.
+    pub(super) fn roll(&self, writer: &mut LogWriter, now_ms: i64) -> io::Result<()> {
+        // As it is now: whoever promises more in a new one syncs what was rolled before.
+        let rolled = writer.roll(now_ms, self.config().durability()).map(Arc::clone);
+        self.publish_synced(writer.synced_offset());
+        self.segments.write().list.push(rolled?);
+        Ok(())
     }
 
     fn begin_epoch(&self, leader_epoch: i32, base_offset: i64) -> Result<(), AppendError> {

@@ -3,11 +3,11 @@
 //! Two things are brought there, and one after the other: the records, so that they survive a power cut
 //! ([`Log::sync`]); then what belongs to them, so that the next start believes them without a look ([`Log::flush`]).
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{io, iter, path::PathBuf, sync::Arc};
 
 use thiserror::Error;
 
-use super::{Log, LogStopped, LogWriter, State, WakeError};
+use super::{Log, LogStopped, LogWriter, State, WakeError, Writer};
 use crate::{
     active_segment::UnsyncedRecords,
     disk::{self, DiskFile},
@@ -68,8 +68,17 @@ impl Log {
     }
 
     fn note_synced(&self, unsynced: &UnsyncedLog) {
-        let _ = self.with_writer(|writer| writer.synced(unsynced));
-        self.synced_offset.publish(unsynced.end_offset.max(self.synced_offset()) as u64);
+        // Under the append lock, for a roll moves it, too.
+        let mut writer = self.writer.lock();
+        if let Writer::Ready(ready) = &mut *writer {
+            ready.synced(unsynced);
+        }
+        self.publish_synced(unsynced.end_offset);
+    }
+
+    /// For whoever holds the append lock.
+    pub(super) fn publish_synced(&self, offset: i64) {
+        self.synced_offset.publish(offset.max(self.synced_offset()) as u64);
     }
 
     /// The system tells of a page that it could not write once, and then takes it for written. So nothing that this log
@@ -106,7 +115,7 @@ pub(super) struct UnflushedLog {
 }
 
 impl UnsyncedLog {
-    fn sync(&self) -> io::Result<()> {
+    pub(super) fn sync(&self) -> io::Result<()> {
         for (_, lease) in &self.rolled {
             DiskFile::open_to_write(&lease.path(FileKind::Log))?.sync_all()?;
         }
@@ -119,7 +128,8 @@ impl UnflushedLog {
     fn flush(&self) -> io::Result<()> {
         self.records.sync()?;
         for (segment, lease) in &self.rolled {
-            for kind in segment.indexes_on_disk() {
+            // The log once more, for it was cut to its length when it was ended.
+            for kind in iter::once(FileKind::Log).chain(segment.indexes_on_disk()) {
                 DiskFile::open_to_write(&lease.path(kind))?.sync_all()?;
             }
         }

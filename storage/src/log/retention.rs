@@ -60,13 +60,10 @@ impl Log {
     ) -> Result<usize, RetentionError> {
         let mut count = self.count_old(config, now_ms)?;
         if count == self.segments.read().list.len() {
-            match writer.roll(now_ms) {
-                Ok(active) => {
-                    let active = active.clone();
-                    self.segments.write().list.push(active);
-                }
+            match self.roll(writer, now_ms) {
+                Ok(()) => {}
                 // On a full disk there may be no room for a new one, but what goes makes some.
-                Err(error) if count > 1 => {
+                Err(error) if count > 1 && !writer.disk_has_failed() => {
                     warn!(log = %self.topic_partition, %error, "the last segment stays until the next check");
                     count -= 1;
                 }

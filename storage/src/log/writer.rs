@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use super::flush::{UnflushedLog, UnsyncedLog};
 use crate::{
     active_segment::ActiveSegment,
+    config::Durability,
     disk,
     partition_files::{FileKind, Lease, PartitionFiles},
     producer_snapshot,
@@ -28,6 +29,7 @@ pub(super) struct LogWriter {
     flushed_snapshot: Option<i64>,
     /// The offset of the snapshot that was written last.
     stored_snapshot: Option<i64>,
+    disk_has_failed: bool,
 }
 
 struct Rolled {
@@ -50,11 +52,12 @@ impl LogWriter {
             producers,
             verifications: Verifications::default(),
             recovery_point,
-            unflushed: unflushed.into_iter().map(Rolled::new).collect(),
+            unflushed: unflushed.into_iter().map(|segment| Rolled { segment, is_synced: false }).collect(),
             synced_offset: recovery_point,
             names_synced: false,
             flushed_snapshot: None,
             stored_snapshot: None,
+            disk_has_failed: false,
         }
     }
 
@@ -71,13 +74,43 @@ impl LogWriter {
         self.recovery_point
     }
 
+    /// A sync was refused, so that nothing is known about the disk any more.
+    pub(super) fn disk_has_failed(&self) -> bool {
+        self.disk_has_failed
+    }
+
+    /// Records below are on the disk.
+    pub(super) fn synced_offset(&self) -> i64 {
+        self.synced_offset
+    }
+
     /// Ends the active segment and begins the next at the log end.
-    pub(super) fn roll(&mut self, now_ms: i64) -> io::Result<&Arc<Segment>> {
+    ///
+    /// Where records survive a power cut, all of them are on the disk before the next segment has a name: then no power
+    /// cut leaves a segment without those before it, and recovery may believe a gap, which only compaction has made. The
+    /// append that rolls waits for that; it is what was appended since the last sync, at most what `flush.ms` allows.
+    pub(super) fn roll(&mut self, now_ms: i64, durability: Durability) -> io::Result<&Arc<Segment>> {
         self.finish()?;
+        if durability == Durability::Power {
+            self.sync()?;
+        }
         let next = ActiveSegment::create(&self.files, self.end_offset(), now_ms)?;
         self.names_synced = false;
-        self.unflushed.push(Rolled::new(std::mem::replace(&mut self.active, next).seal()));
+        let is_synced = self.active.is_synced();
+        let segment = std::mem::replace(&mut self.active, next).seal();
+        self.unflushed.push(Rolled { segment, is_synced });
         Ok(self.active.segment())
+    }
+
+    /// Waits until everything is on the disk. Nobody appends meanwhile.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let Some(unsynced) = self.unsynced()? else { return Ok(()) };
+        if let Err(error) = unsynced.sync() {
+            self.disk_has_failed = true;
+            return Err(error);
+        }
+        self.synced(&unsynced);
+        Ok(())
     }
 
     /// Writes indexes and producers as they are at the log end. May be repeated.
@@ -125,9 +158,8 @@ impl LogWriter {
         for rolled in &mut self.unflushed {
             rolled.is_synced |= rolled.is_in(&synced.rolled);
         }
-        self.active.synced(&synced.active);
         // A segment that began meanwhile has a name that is not.
-        self.names_synced |= self.unflushed.iter().all(|rolled| rolled.is_synced);
+        self.names_synced |= self.active.synced(&synced.active);
     }
 
     /// To be called after [`LogWriter::synced`].
@@ -164,10 +196,6 @@ impl LogWriter {
 }
 
 impl Rolled {
-    fn new(segment: Arc<Segment>) -> Rolled {
-        Rolled { segment, is_synced: false }
-    }
-
     fn is_in(&self, segments: &[(Arc<Segment>, Lease)]) -> bool {
         segments.iter().any(|(segment, _)| Arc::ptr_eq(segment, &self.segment))
     }
