@@ -188,7 +188,13 @@ fn read_segments(scan: &mut Scan<'_>, listing: &Listing) -> io::Result<Segments>
             _ => {
                 // From behind, and the cut comes last: a start after a kill in between finds the same fault.
                 let removed_segments = remove_segments_behind(scan.files, listing, base_offset)?;
-                if fault.is_some() {
+                let survives_power_cut = scan.known.durability == Durability::Power;
+                if survives_power_cut && removed_segments > 0 {
+                    disk::sync_dir(scan.files.dir())?;
+                }
+                if survives_power_cut && (fault.is_some() || scanned.has_remains) {
+                    scanned.cut_synced(scan.files, base_offset)?;
+                } else if fault.is_some() {
                     scanned.cut(scan.files, base_offset)?;
                 }
                 let active = scanned.resume(scan.files, base_offset, scan.known.now_ms);

@@ -157,6 +157,21 @@ fn segments_that_were_rolled_without_a_promise_are_synced_when_there_is_one() {
 }
 
 #[test]
+fn records_that_a_power_cut_took_do_not_come_back_behind_later_ones() {
+    with_each_seed(&flushed_within_a_second(), |mut fixture| {
+        for fill in 1..5 {
+            fixture.append_many(3, fill);
+            fixture.log().sync().unwrap();
+            fixture.append_many(3, 10 * fill);
+            fixture.cut_power();
+            fixture.append_many(1, fill);
+            fixture.log().sync().unwrap();
+            fixture.cut_power();
+        }
+    });
+}
+
+#[test]
 fn a_roll_whose_sync_fails_ends_the_log() {
     let mut failed_syncs = 0;
     for operations in 0..60 {

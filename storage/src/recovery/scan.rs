@@ -7,6 +7,7 @@ use ottla_protocol::batch::{BatchHeader, HEADER_BYTES, RecordBatch};
 use super::{Known, TailFault, Truncation};
 use crate::{
     active_segment::ActiveSegment,
+    config::Durability,
     disk::DiskFile,
     index::Entries,
     leader_epochs::LeaderEpochs,
@@ -32,6 +33,9 @@ pub(super) struct Scan<'a> {
 pub(super) struct ScannedSegment {
     end: SegmentEnd,
     file_bytes: u64,
+    /// Behind the end lies what a power cut has left of batches that came later. It is looked for where the next power
+    /// cut must not bring it back behind what is appended from here on.
+    pub(super) has_remains: bool,
     first_timestamp: Option<i64>,
     indexes: SegmentIndexes,
     aborted: TransactionIndex,
@@ -60,6 +64,8 @@ impl Scan<'_> {
         let batches = map.as_ref().map_or(&[][..], |map| map.published());
         let mut scanned = self.walk(base_offset, batches)?;
         scanned.file_bytes = file_bytes;
+        scanned.has_remains =
+            self.known.durability == Durability::Power && !is_zero(&batches[scanned.end.position as usize..]);
         let end = base_offset + i64::from(scanned.end.relative_offset);
         let unused = u64::from(scanned.end.position) < file_bytes;
         if let Some(next) = next_base
@@ -95,7 +101,8 @@ impl Scan<'_> {
             }
         };
         let first_timestamp = BatchHeader::parse(batches).ok().map(|batch| batch.max_timestamp);
-        Ok(ScannedSegment { end, file_bytes: 0, first_timestamp, indexes, aborted, fault })
+        let (file_bytes, has_remains) = (0, false);
+        Ok(ScannedSegment { end, file_bytes, has_remains, first_timestamp, indexes, aborted, fault })
     }
 
     /// Keeps the index entries that are believed, and begins at the last one before the batches that matter.
@@ -199,10 +206,26 @@ impl ScannedSegment {
     }
 
     pub(super) fn cut(&self, files: &PartitionFiles, base_offset: i64) -> io::Result<()> {
+        self.cut_file(files, base_offset).map(drop)
+    }
+
+    /// As [`ScannedSegment::cut`]; and when this returns, the disk has nothing behind the batches either.
+    pub(super) fn cut_synced(&self, files: &PartitionFiles, base_offset: i64) -> io::Result<()> {
+        self.cut_file(files, base_offset)?.map_or(Ok(()), |file| file.sync_all())
+    }
+
+    /// `None` where there was nothing to cut.
+    fn cut_file(&self, files: &PartitionFiles, base_offset: i64) -> io::Result<Option<DiskFile>> {
         let end_bytes = u64::from(self.end.position);
         if end_bytes == self.file_bytes {
-            return Ok(());
+            return Ok(None);
         }
-        DiskFile::open_to_write(&files.path(base_offset, FileKind::Log))?.cut(end_bytes)
+        let file = DiskFile::open_to_write(&files.path(base_offset, FileKind::Log))?;
+        file.cut(end_bytes)?;
+        Ok(Some(file))
     }
+}
+
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(4096).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
 }
