@@ -172,6 +172,17 @@ fn records_that_a_power_cut_took_do_not_come_back_behind_later_ones() {
 }
 
 #[test]
+fn what_a_kill_has_left_is_on_the_disk_before_the_log_is_used() {
+    with_each_seed(&flushed_within_a_second(), |mut fixture| {
+        fixture.append_many(20, 1);
+        fixture.open();
+        assert_eq!(fixture.log().synced_offset(), 20);
+        fixture.cut_power();
+        assert_eq!(fixture.model.len(), 20);
+    });
+}
+
+#[test]
 fn a_roll_whose_sync_fails_ends_the_log() {
     let mut failed_syncs = 0;
     for operations in 0..60 {

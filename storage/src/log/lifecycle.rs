@@ -110,7 +110,7 @@ impl Log {
         Log::unopened(PartitionFiles::new(dir), topic_partition, config, start, log_start_offset, now_ms)
     }
 
-    /// [`Log::left`] and [`Log::check_files`] in one; and what may be read is on the disk, if it has to be.
+    /// [`Log::left`] and [`Log::check_files`] in one.
     pub fn open(
         dir: PathBuf,
         topic_partition: TopicPartition,
@@ -121,15 +121,11 @@ impl Log {
     ) -> Result<(Log, RecoveryOutcome), OpenError> {
         let log = Log::left(dir, topic_partition, config, start, log_start_offset, now_ms);
         let outcome = log.check_files()?;
-        if log.config().flush_messages == 1 {
-            // Only then may it be read.
-            log.sync().map_err(|FlushError { dir, source }| OpenError::Io { dir, source })?;
-        }
         Ok((log, outcome))
     }
 
     /// Looks at the files of an unopened log: after a kill everything past the recovery point is checked, and what is
-    /// not sound is cut. Of any other log nothing is touched.
+    /// not sound is cut; what is left is on the disk, if it has to be. Of any other log nothing is touched.
     pub fn check_files(&self) -> Result<RecoveryOutcome, OpenError> {
         let mut writer = self.writer.lock();
         match &*writer {
@@ -276,8 +272,15 @@ impl Log {
         if outcome.truncation.is_some() {
             tracing::warn!("{}: {outcome}", self.topic_partition);
         }
-        *writer = Writer::Ready(self.install(recovered, recovery_point));
-        Ok(outcome)
+        let mut ready = self.install(recovered, recovery_point);
+        // The last broker may have died before `flush.ms` was over, or have promised less.
+        let synced = if config.survives_power_cut() { ready.sync() } else { Ok(()) };
+        self.publish_synced(ready.synced_offset());
+        *writer = Writer::Ready(ready);
+        if synced.is_err() {
+            self.stop(writer, LogStopped::DiskFailed);
+        }
+        synced.map(|()| outcome)
     }
 
     fn list_segments(
