@@ -167,6 +167,7 @@ impl Log {
             let _ = self.check_files();
             self.sync_or_say();
         }
+        self.files.set_durability(config.durability());
         let begins_to_survive = config.survives_power_cut() && !self.config().survives_power_cut();
         *self.config.write() = Arc::new(config);
         // Of segments that were rolled before, a power cut might leave later ones without the earlier.

@@ -47,6 +47,7 @@ pub(crate) use uses::Retirement;
 use uses::{Due, SegmentId, Uses};
 use uuid::Uuid;
 
+use crate::config::Durability;
 use crate::disk::{self, DiskFile};
 
 /// The suffix of a deleted partition's directory, until its files are gone.
@@ -57,6 +58,8 @@ const MAX_NAME_BYTES: usize = 255;
 pub(crate) struct PartitionFiles {
     dir: PathBuf,
     uses: Mutex<Uses>,
+    /// Whether files that go may not come back with a power cut, one without the others.
+    survives_power_cut: AtomicBool,
 }
 
 /// What a deletion came to.
@@ -69,11 +72,15 @@ pub enum Deletion {
 
 impl PartitionFiles {
     pub(crate) fn new(dir: PathBuf) -> Arc<PartitionFiles> {
-        Arc::new(PartitionFiles { dir, uses: Mutex::default() })
+        Arc::new(PartitionFiles { dir, uses: Mutex::default(), survives_power_cut: AtomicBool::new(false) })
     }
 
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    pub(crate) fn set_durability(&self, durability: Durability) {
+        self.survives_power_cut.store(durability == Durability::Power, Ordering::Relaxed);
     }
 
     /// Where a segment's file is that no compaction has made since the log was opened.
@@ -164,6 +171,10 @@ impl PartitionFiles {
     fn remove(&self, offset: i64, suffix: Suffix, snapshot_too: bool) -> io::Result<()> {
         for kind in FileKind::OF_SEGMENT {
             disk::remove_file_if_present(&FileName { offset, kind, suffix }.path(&self.dir))?;
+            // The order holds for a power cut, too.
+            if kind == FileKind::Log && self.survives_power_cut.load(Ordering::Relaxed) {
+                disk::sync_dir(&self.dir)?;
+            }
         }
         if snapshot_too {
             disk::remove_file_if_present(&self.path(offset, FileKind::ProducerSnapshot))?;

@@ -59,16 +59,20 @@ impl Fixture {
     /// Goes on with what is left, after it was compared with what must be.
     fn cut_power(&mut self) {
         let synced = self.log().synced_offset() as usize;
+        self.go_on_with_what_is_left();
+        let found = self.records();
+        assert!(found.len() >= synced, "{} records are left, {synced} were synced", found.len());
+        assert!(self.model.starts_with(&found), "{found:?} is left of {:?}", self.model);
+        self.model = found;
+    }
+
+    fn go_on_with_what_is_left(&mut self) {
         self.seed += 1_000;
         let left = self.root.path().join(format!("life-{}", self.seed));
         self.disk.cut_power(&left).unwrap();
         self.disk = FaultyDisk::watch(&left, self.seed);
         self.dir = left;
         self.open();
-        let found = self.records();
-        assert!(found.len() >= synced, "{} records are left, {synced} were synced", found.len());
-        assert!(self.model.starts_with(&found), "{found:?} is left of {:?}", self.model);
-        self.model = found;
     }
 
     fn open(&mut self) {
@@ -179,6 +183,19 @@ fn what_a_kill_has_left_is_on_the_disk_before_the_log_is_used() {
         assert_eq!(fixture.log().synced_offset(), 20);
         fixture.cut_power();
         assert_eq!(fixture.model.len(), 20);
+    });
+}
+
+#[test]
+fn what_retention_drops_goes_in_order_also_when_the_power_is_cut() {
+    with_each_seed(&LogConfig { retention_ms: 5_000, ..flushed_within_a_second() }, |mut fixture| {
+        fixture.append_many(30, 1);
+        fixture.log().sync().unwrap();
+        fixture.disk.fault_after(fixture.seed, Fault::Kill);
+        let _ = fixture.log().delete_old_segments(10_000);
+        fixture.go_on_with_what_is_left();
+        assert_eq!(fixture.log().end_offset(), 30);
+        assert_eq!(fixture.records().len() as i64, 30 - fixture.log().start_offset());
     });
 }
 

@@ -211,6 +211,7 @@ impl Log {
         log_start_offset: i64,
         opened_ms: i64,
     ) -> Log {
+        files.set_durability(config.durability());
         let left_at_offset = start.known_offset().max(log_start_offset);
         let segments =
             Segments { state: State::Unopened, log_start_offset, list: Vec::new(), left_at_offset };
