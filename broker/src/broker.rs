@@ -93,6 +93,12 @@ impl Broker {
         self.work(|state| state.topics.flush()).await
     }
 
+    /// Waits until the disk has every record that `flush.ms` asks for by now. Who moves a manual clock knows by this when
+    /// the broker has done what came due.
+    pub async fn due_flushes_done(&self) {
+        self.state.topics.flush_schedule().settled().await;
+    }
+
     /// Drops every segment whose retention is over. Happens by itself every `log.retention.check.interval.ms`.
     pub async fn apply_retention(&self) {
         self.work(|state| state.topics.delete_old_segments()).await;

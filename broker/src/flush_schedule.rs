@@ -1,6 +1,6 @@
 //! `flush.ms`: which logs have records that may not lie in the page cache alone for much longer.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottla_storage::{Log, TopicPartition};
@@ -12,8 +12,16 @@ use crate::clock::Clock;
 /// The logs that wait for their flush, each once. As long as there is none, nothing wakes.
 pub(crate) struct FlushSchedule {
     clock: Clock,
-    waiting: Mutex<HashMap<TopicPartition, Waiting>>,
+    state: Mutex<State>,
     sooner: Notify,
+    settled: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: BTreeMap<TopicPartition, Waiting>,
+    /// Of those that were due.
+    is_flushing: bool,
 }
 
 struct Waiting {
@@ -23,25 +31,25 @@ struct Waiting {
 
 impl FlushSchedule {
     pub(crate) fn new(clock: Clock) -> FlushSchedule {
-        FlushSchedule { clock, waiting: Mutex::default(), sooner: Notify::new() }
+        FlushSchedule { clock, state: Mutex::default(), sooner: Notify::new(), settled: Notify::new() }
     }
 
     /// Has the log flushed in `ms`, unless it waits for an earlier flush already.
     pub(crate) fn flush_within(&self, log: &Arc<Log>, ms: i64) {
-        let mut waiting = self.waiting.lock();
+        let mut state = self.state.lock();
         let is_same = |waiting: &Waiting| Arc::ptr_eq(&waiting.log, log);
-        if waiting.get(log.topic_partition()).is_some_and(is_same) {
+        if state.waiting.get(log.topic_partition()).is_some_and(is_same) {
             return;
         }
         let due_ms = self.clock.monotonic_ms().saturating_add(ms);
-        waiting.insert(log.topic_partition().clone(), Waiting { due_ms, log: Arc::clone(log) });
+        state.waiting.insert(log.topic_partition().clone(), Waiting { due_ms, log: Arc::clone(log) });
         self.sooner.notify_one();
     }
 
     /// Flushes what is due, for as long as the broker runs.
     pub(crate) async fn run(self: Arc<FlushSchedule>) {
         loop {
-            let next_ms = self.waiting.lock().values().map(|waiting| waiting.due_ms).min();
+            let next_ms = self.state.lock().waiting.values().map(|waiting| waiting.due_ms).min();
             let Some(next_ms) = next_ms else {
                 self.sooner.notified().await;
                 continue;
@@ -55,13 +63,34 @@ impl FlushSchedule {
             if let Err(error) = tokio::task::spawn_blocking(move || due.iter().for_each(sync)).await {
                 tracing::error!("a flush failed: {error}");
             }
+            self.state.lock().is_flushing = false;
+            self.settled.notify_waiters();
         }
+    }
+
+    /// Returns once nothing is due that was not flushed.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let settled = self.settled.notified();
+            if !self.is_behind() {
+                return;
+            }
+            settled.await;
+        }
+    }
+
+    fn is_behind(&self) -> bool {
+        let now_ms = self.clock.monotonic_ms();
+        let state = self.state.lock();
+        state.is_flushing || state.waiting.values().any(|waiting| waiting.due_ms <= now_ms)
     }
 
     fn take_due(&self) -> Vec<Arc<Log>> {
         let now_ms = self.clock.monotonic_ms();
-        let due = self.waiting.lock().extract_if(|_, waiting| waiting.due_ms <= now_ms).collect::<Vec<_>>();
-        due.into_iter().map(|(_, waiting)| waiting.log).collect()
+        let mut state = self.state.lock();
+        state.is_flushing = true;
+        let due = state.waiting.extract_if(.., |_, waiting| waiting.due_ms <= now_ms);
+        due.map(|(_, waiting)| waiting.log).collect()
     }
 }
 
