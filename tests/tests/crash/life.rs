@@ -19,10 +19,14 @@ use crate::{steps, verify};
 pub(crate) enum Ending {
     Kill,
     PowerCut,
+    /// With `flush.ms` alone: what was acknowledged since the last sync may be lost.
+    PowerCutWithinInterval,
     /// The broker goes on, and ends cleanly once there is room again.
     DiskFull,
 }
 
+/// `log.flush.interval.ms`, where it is set.
+pub(crate) const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
 const STEPS_PER_LIFE: usize = 40;
 /// A life is some hundred operations long; some lives reach their clean end.
 const OPERATIONS_PER_LIFE: usize = 600;
@@ -43,10 +47,19 @@ pub(crate) struct House {
 pub(crate) struct Life {
     pub(crate) broker: Broker,
     pub(crate) clock: Clock,
+    pub(crate) disk_keeps: DiskKeeps,
     disk: FaultyDisk,
     wire: Wire,
     /// `None` where nothing happens to it.
     ending: Option<Ending>,
+}
+
+/// What the disk has of what was acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DiskKeeps {
+    Everything,
+    /// What is older than the last sync, and a part of the rest.
+    WhatIsSynced,
 }
 
 /// What came of a request.
@@ -77,11 +90,10 @@ impl House {
                     // Else the order of operations, and with it where the fault hits, is not decided by the seed.
                     broker.logs_checked().await;
                     let wire = Wire::connect(&broker.bootstrap_servers()).await;
-                    let ending = Some(self.ending);
-                    let mut life = Life { broker, clock: self.clock.clone(), disk, wire, ending };
+                    let mut life = self.begin(broker, disk, wire, Some(self.ending));
                     let all = steps::run(&mut life, model, random, STEPS_PER_LIFE);
                     tokio::time::timeout(HANGS_AFTER, all).await.expect("the broker answers");
-                    life.end(random).await
+                    life.end(model, random).await
                 }
                 Err(error) => {
                     assert!(self.ending == Ending::DiskFull || disk.is_dead(), "{error}");
@@ -90,8 +102,8 @@ impl House {
             }
         });
         drop(runtime);
-        self.crashes += u64::from(disk.is_dead() || self.ending == Ending::PowerCut);
-        if self.ending == Ending::PowerCut {
+        self.crashes += u64::from(disk.is_dead() || self.ending.cuts_power());
+        if self.ending.cuts_power() {
             self.moves += 1;
             let survived = self.root.path().join(format!("data-{}", self.moves));
             disk.cut_power(&survived).expect("what survives can be written");
@@ -107,13 +119,21 @@ impl House {
             let broker =
                 self.start().await.unwrap_or_else(|error| panic!("the broker does not start again: {error}"));
             let wire = Wire::connect(&broker.bootstrap_servers()).await;
-            let mut life = Life { broker, clock: self.clock.clone(), disk, wire, ending: None };
+            let mut life = self.begin(broker, disk, wire, None);
             let all = verify::run(&mut life, model);
             tokio::time::timeout(HANGS_AFTER, all).await.expect("the broker answers");
             // Every other life goes on after a kill, not after a clean stop.
             if self.moves.is_multiple_of(2) { life.broker.shutdown().await } else { life.disk.kill() }
         });
-        self.moves += usize::from(self.ending != Ending::PowerCut);
+        self.moves += usize::from(!self.ending.cuts_power());
+    }
+
+    fn begin(&self, broker: Broker, disk: FaultyDisk, wire: Wire, ending: Option<Ending>) -> Life {
+        let disk_keeps = match self.ending {
+            Ending::PowerCutWithinInterval => DiskKeeps::WhatIsSynced,
+            Ending::Kill | Ending::PowerCut | Ending::DiskFull => DiskKeeps::Everything,
+        };
+        Life { broker, clock: self.clock.clone(), disk_keeps, disk, wire, ending }
     }
 
     async fn start(&self) -> Result<Broker, StartError> {
@@ -127,10 +147,23 @@ impl House {
         for (name, value) in settings {
             config = config.with(name, value).expect("a setting");
         }
-        if self.ending == Ending::PowerCut {
-            config = config.with("log.flush.interval.messages", "1").expect("a setting");
+        let flushed = match self.ending {
+            Ending::Kill | Ending::DiskFull => None,
+            Ending::PowerCut => Some(("log.flush.interval.messages", "1".to_owned())),
+            Ending::PowerCutWithinInterval => {
+                Some(("log.flush.interval.ms", FLUSH_INTERVAL.as_millis().to_string()))
+            }
+        };
+        if let Some((name, value)) = flushed {
+            config = config.with(name, &value).expect("a setting");
         }
         Broker::start(config).await
+    }
+}
+
+impl Ending {
+    fn cuts_power(self) -> bool {
+        matches!(self, Ending::PowerCut | Ending::PowerCutWithinInterval)
     }
 }
 
@@ -160,10 +193,13 @@ impl Life {
         self.disk.trace()
     }
 
-    async fn end(self, random: &mut Random) -> FaultyDisk {
+    async fn end(self, model: &mut Model, random: &mut Random) -> FaultyDisk {
         self.disk.make_room();
         if random.below(3) > 0 {
             self.broker.shutdown().await;
+            if !self.disk.is_dead() {
+                model.all_is_synced();
+            }
         } else {
             self.disk.kill();
         }

@@ -1,5 +1,6 @@
 //! The broker is killed, or its power is cut, at any operation on a file; then it starts again, and everything that it
-//! acknowledged must be there: once, in order, with the same bytes.
+//! acknowledged must be there: once, in order, with the same bytes. With `flush.ms` alone a power cut may take what came
+//! after the last sync, but of each log only its end.
 //!
 //! A run is decided by its seed, which a failure prints: `OTTLA_CRASH_SEED=n cargo test -p ottla-tests --test crash` runs
 //! that one alone. `OTTLA_CRASHES=100000` makes it a long night.
@@ -9,6 +10,7 @@
 
 mod life;
 mod model;
+mod offsets_log;
 mod steps;
 mod verify;
 
@@ -21,7 +23,7 @@ use ottla_tests::random;
 use random::Random;
 
 /// Lives of each kind in CI. More than two thousand of all end in a crash; the others reach a clean stop.
-const LIVES: u64 = 1_200;
+const LIVES: u64 = 900;
 const LIVES_PER_SEED: u64 = 6;
 
 #[test]
@@ -33,6 +35,15 @@ fn nothing_acknowledged_is_lost_by_a_kill() {
 fn nothing_acknowledged_is_lost_by_a_power_cut() {
     if FaultyDisk::CUTS_POWER {
         run_seeds(Ending::PowerCut);
+    }
+}
+
+/// Each log is held to its own order, so no transactions: a decision and its markers are in several logs, and a cut may
+/// take the one and leave the other, as it may with Kafka.
+#[test]
+fn what_a_power_cut_takes_within_the_flush_interval_is_the_end_of_a_log() {
+    if FaultyDisk::CUTS_POWER {
+        run_seeds(Ending::PowerCutWithinInterval);
     }
 }
 
@@ -59,7 +70,7 @@ fn run_seeds(ending: Ending) {
         }
     }
     println!("{ending:?}: {seeds} seeds, {tally}");
-    assert!(tally.is_worth_something(), "{tally}");
+    assert!(tally.is_worth_something(ending), "{tally}");
 }
 
 /// Several lives of one data directory.

@@ -5,6 +5,9 @@ use std::fmt;
 
 use uuid::Uuid;
 
+use crate::life::Ending;
+use crate::offsets_log::OffsetsLog;
+
 #[derive(Default)]
 pub(crate) struct Model {
     pub(crate) topics: BTreeMap<String, TopicModel>,
@@ -12,6 +15,7 @@ pub(crate) struct Model {
     pub(crate) doubtful_topics: BTreeMap<String, DoubtfulTopic>,
     /// By group, topic and partition.
     pub(crate) offsets: BTreeMap<OffsetKey, OffsetModel>,
+    pub(crate) offsets_log: OffsetsLog,
     /// The ids of idempotent producers, none of which sends before its last batch is answered.
     pub(crate) producers: Vec<i64>,
     /// One for each transactional id.
@@ -21,6 +25,8 @@ pub(crate) struct Model {
     pub(crate) producer_ids: BTreeSet<i64>,
     /// Makes every value another.
     pub(crate) values: u64,
+    /// Batches that were acknowledged, but not on the disk.
+    pub(crate) lost_batches: u64,
 }
 
 pub(crate) type OffsetKey = (String, String, i32);
@@ -55,6 +61,8 @@ pub(crate) enum DoubtfulTopic {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PartitionModel {
     pub(crate) batches: Vec<BatchModel>,
+    /// How many of them are on the disk.
+    pub(crate) synced_batches: usize,
     /// Sent last, and not answered.
     pub(crate) doubtful: Option<BatchModel>,
     /// Nothing below may be read any more (DeleteRecords, retention).
@@ -113,7 +121,7 @@ pub(crate) struct OffsetModel {
 
 impl PartitionModel {
     pub(crate) fn end_offset(&self) -> i64 {
-        self.batches.last().map_or(0, |batch| batch.base_offset + batch.values.len() as i64)
+        self.batches.last().map_or(0, BatchModel::end_offset).max(self.start_offset)
     }
 
     /// What comes next of an idempotent producer.
@@ -135,7 +143,21 @@ impl PartitionModel {
     }
 }
 
+impl BatchModel {
+    pub(crate) fn end_offset(&self) -> i64 {
+        self.base_offset + self.values.len() as i64
+    }
+}
+
 impl Model {
+    /// The disk has everything that was acknowledged.
+    pub(crate) fn all_is_synced(&mut self) {
+        for partition in self.topics.values_mut().flat_map(|topic| &mut topic.partitions) {
+            partition.synced_batches = partition.batches.len();
+        }
+        self.offsets_log.sync();
+    }
+
     /// Every partition that certainly is there.
     pub(crate) fn partitions(&self) -> Vec<(String, i32)> {
         self.partitions_of(|_| true)
@@ -164,6 +186,7 @@ impl Model {
             .into_iter()
             .partition(|((_, of_topic, _), _)| of_topic == topic);
         self.offsets = kept;
+        self.offsets_log.forget_topic(topic);
         gone
     }
 }
@@ -178,6 +201,7 @@ pub(crate) struct Tally {
     committed_transactions: u64,
     aborted_transactions: u64,
     offsets: u64,
+    lost_batches: u64,
 }
 
 impl Model {
@@ -195,6 +219,7 @@ impl Model {
             committed_transactions: ended(Outcome::Committed),
             aborted_transactions: ended(Outcome::Aborted),
             offsets: self.offsets.values().filter(|offset| offset.committed.is_some()).count() as u64,
+            lost_batches: self.lost_batches,
         }
     }
 }
@@ -208,11 +233,16 @@ impl Tally {
         self.committed_transactions += other.committed_transactions;
         self.aborted_transactions += other.aborted_transactions;
         self.offsets += other.offsets;
+        self.lost_batches += other.lost_batches;
     }
 
     /// In an average life.
-    pub(crate) fn is_worth_something(&self) -> bool {
-        let counts = [self.batches, self.idempotent_batches, self.committed_transactions, self.offsets];
+    pub(crate) fn is_worth_something(&self, ending: Ending) -> bool {
+        let of_ending = match ending {
+            Ending::PowerCutWithinInterval => self.lost_batches,
+            Ending::Kill | Ending::PowerCut | Ending::DiskFull => self.committed_transactions,
+        };
+        let counts = [self.batches, self.idempotent_batches, self.offsets, of_ending];
         counts.into_iter().all(|count| count >= self.lives / 4)
     }
 }
@@ -223,6 +253,7 @@ impl fmt::Display for Tally {
         write!(f, "in the end {} batches, ", self.batches)?;
         write!(f, "{} of them with a sequence, {} group offsets, ", self.idempotent_batches, self.offsets)?;
         write!(f, "{} committed and ", self.committed_transactions)?;
-        write!(f, "{} aborted transactions", self.aborted_transactions)
+        write!(f, "{} aborted transactions, ", self.aborted_transactions)?;
+        write!(f, "{} batches lost that were not synced", self.lost_batches)
     }
 }

@@ -18,7 +18,7 @@ use ottla_protocol::messages::{
 };
 use ottla_protocol::{Compression, StrBytes};
 
-use crate::life::{Answer, Life};
+use crate::life::{Answer, DiskKeeps, FLUSH_INTERVAL, Life};
 use crate::model::{
     BatchModel, DoubtfulTopic, Kind, Model, PartitionModel, RETENTION_BYTES, Sequence, TopicModel,
 };
@@ -30,12 +30,15 @@ const CODECS: [Compression; 3] = [Compression::None, Compression::Gzip, Compress
 /// Random steps until the broker is dead, or as many as `limit`.
 pub(crate) async fn run(life: &mut Life, model: &mut Model, random: &mut Random, limit: usize) {
     for _ in 0..limit {
+        let some_is_lost = life.disk_keeps == DiskKeeps::WhatIsSynced;
         match random.below(20) {
+            7 | 12 if some_is_lost => flush_what_is_due(life, model).await,
+            13..16 if some_is_lost => produce(life, model, random).await,
             0 => create_topic(life, model, random).await,
             1 => delete_topic(life, model, random).await,
             2..5 => commit_offset(life, model, random).await,
             5 => init_producer(life, model).await,
-            6 => keep_house(life, random).await,
+            6 => keep_house(life, model, random).await,
             18 => delete_records(life, model, random).await,
             7 => life.clock.advance(Duration::from_millis(random.below(5_000) as u64)),
             8..12 => produce_idempotently(life, model, random).await,
@@ -124,14 +127,19 @@ async fn commit_offset(life: &mut Life, model: &mut Model, random: &mut Random) 
         .with_generation_id_or_member_epoch(-1)
         .with_topics(vec![committed]);
     let answer = life.call(8, request).await;
-    let known = model.offsets.entry((group, topic.clone(), *partition)).or_default();
+    let key = (group, topic.clone(), *partition);
+    let known = model.offsets.entry(key.clone()).or_default();
     match answer {
         Answer::Given(response) if response.topics[0].partitions[0].error_code == 0 => {
             known.committed = Some(offset);
         }
-        Answer::Given(response) => life.refused("a commit", response.topics[0].partitions[0].error_code),
+        Answer::Given(response) => {
+            life.refused("a commit", response.topics[0].partitions[0].error_code);
+            return;
+        }
         Answer::Unknown => known.doubtful = Some(offset),
     }
+    model.offsets_log.unsynced.push((key, Some(offset)));
 }
 
 async fn init_producer(life: &mut Life, model: &mut Model) {
@@ -161,10 +169,23 @@ fn config(name: &str, value: &str) -> CreatableTopicConfig {
     CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)))
 }
 
-async fn keep_house(life: &mut Life, random: &mut Random) {
+/// Lets `flush.ms` pass.
+async fn flush_what_is_due(life: &mut Life, model: &mut Model) {
+    life.clock.advance(FLUSH_INTERVAL);
+    life.broker.due_flushes_done().await;
+    if !life.is_dead() {
+        model.all_is_synced();
+    }
+}
+
+async fn keep_house(life: &mut Life, model: &mut Model, random: &mut Random) {
     match random.below(3) {
         // A dead or full disk is an error here.
-        0 => drop(life.broker.checkpoint().await),
+        0 => {
+            if life.broker.checkpoint().await.is_ok() {
+                model.all_is_synced();
+            }
+        }
         1 => life.broker.apply_retention().await,
         _ => life.broker.compact().await,
     }

@@ -1,5 +1,7 @@
 //! After a crash: what was promised is there, and what was not answered is there whole or not at all.
 
+mod losses;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_protocol::batch::{RecordBatch, batches};
@@ -13,7 +15,7 @@ use ottla_protocol::messages::{
 };
 use ottla_protocol::{Compression, Request};
 
-use crate::life::{Answer, Life};
+use crate::life::{Answer, DiskKeeps, Life};
 use crate::model::{
     BatchModel, DoubtfulTopic, Kind, Model, OffsetKey, OffsetModel, Outcome, PartitionModel, RETENTION_BYTES,
     TopicModel,
@@ -27,6 +29,7 @@ const MAX_BYTES: i32 = 1 << 20;
 const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
 const EARLIEST: i64 = -2;
+const LATEST: i64 = -1;
 
 /// Compares, and takes what was in doubt for what it turned out to be.
 ///
@@ -38,8 +41,15 @@ pub(crate) async fn run(life: &mut Life, model: &mut Model) {
         records(life, model, &topic, partition).await;
         repeats(life, model, &topic, partition).await;
     }
-    transactions(life, model).await;
-    offsets(life, model).await;
+    match life.disk_keeps {
+        DiskKeeps::Everything => {
+            transactions(life, model).await;
+            offsets(life, model).await;
+        }
+        DiskKeeps::WhatIsSynced => losses::offsets(life, model).await,
+    }
+    // The next life begins with what this one has found.
+    model.all_is_synced();
 }
 
 async fn topics(life: &mut Life, model: &mut Model) {
@@ -94,6 +104,9 @@ fn describe_segment_bytes(topic: &str) -> DescribeConfigsRequest {
 async fn records(life: &mut Life, model: &mut Model, topic: &str, partition: i32) {
     let kind = model.topics[topic].kind;
     start(life, model, topic, partition, kind).await;
+    if life.disk_keeps == DiskKeeps::WhatIsSynced {
+        losses::records(life, model, topic, partition).await;
+    }
     let known = model.partition(topic, partition);
     let from = known.start_offset;
     let found = read(life, topic, partition, from, READ_UNCOMMITTED, kind).await;
@@ -128,13 +141,7 @@ fn compacted(promised: &[(i64, String)], found: &[(i64, String)]) -> Vec<(i64, S
 
 /// Where the log begins, which is where it was told to, or as far as retention may go.
 async fn start(life: &mut Life, model: &mut Model, topic: &str, partition: i32, kind: Kind) {
-    let asked = ListOffsetsPartition::default()
-        .with_partition_index(partition)
-        .with_timestamp(EARLIEST)
-        .with_current_leader_epoch(-1);
-    let asked = ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(vec![asked]);
-    let response = call(life, 7, ListOffsetsRequest::default().with_topics(vec![asked])).await;
-    let found = response.topics[0].partitions[0].offset;
+    let found = list_offset(life, topic, partition, EARLIEST).await;
     let known = model.partition(topic, partition);
     let start_offset = known.start_offset;
     let doubtful = std::mem::take(&mut known.doubtful_starts);
@@ -154,6 +161,16 @@ async fn start(life: &mut Life, model: &mut Model, topic: &str, partition: i32, 
         );
     }
     known.start_offset = found;
+}
+
+async fn list_offset(life: &mut Life, topic: &str, partition: i32, timestamp: i64) -> i64 {
+    let asked = ListOffsetsPartition::default()
+        .with_partition_index(partition)
+        .with_timestamp(timestamp)
+        .with_current_leader_epoch(-1);
+    let asked = ListOffsetsTopic::default().with_name(topic_name(topic)).with_partitions(vec![asked]);
+    let response = call(life, 7, ListOffsetsRequest::default().with_topics(vec![asked])).await;
+    response.topics[0].partitions[0].offset
 }
 
 fn compare(what: &str, found: &[(i64, String)], promised: &[(i64, String)]) {
