@@ -260,6 +260,24 @@ impl Segment {
         self.last_time_entry(|_| true)
     }
 
+    /// The largest timestamp of the records at or behind `from_offset`. Looks at all of their batches.
+    pub(crate) fn largest_timestamp_from(&self, from_offset: i64) -> Result<Option<i64>, SegmentError> {
+        let batches = self.batches()?;
+        let mut next = self.position_of(batches.bytes(), from_offset)?;
+        let mut largest = None;
+        while let Some(position) = next
+            && let Some(batch) = self.batch_at(batches.bytes(), position)?
+        {
+            let timestamp = match batch.base_offset() < from_offset {
+                true => self.largest_in_batch(&batch, position, from_offset)?,
+                false => Some(batch.header().max_timestamp),
+            };
+            largest = largest.max(timestamp);
+            next = Some(position + batch.size_bytes());
+        }
+        Ok(largest.filter(|timestamp| *timestamp >= 0))
+    }
+
     /// The largest timestamp of the first batch; `None` without one.
     pub(crate) fn first_timestamp(&self) -> Result<Option<i64>, SegmentError> {
         let batches = self.batches()?;
@@ -359,6 +377,21 @@ impl Segment {
             stop += batch.size_bytes();
         }
         Ok(stop)
+    }
+
+    fn largest_in_batch(
+        &self,
+        batch: &RecordBatch<'_>,
+        position: usize,
+        from_offset: i64,
+    ) -> Result<Option<i64>, SegmentError> {
+        let damaged = |cause| SegmentError::Damaged { path: self.path(), position, cause };
+        let mut largest = None;
+        for record in &batch.records(MAX_DECOMPRESSED_BYTES).map_err(damaged)? {
+            let record = record.map_err(damaged)?;
+            largest = largest.max(Some(record.timestamp).filter(|_| record.offset >= from_offset));
+        }
+        Ok(largest)
     }
 
     fn find_in_batch(

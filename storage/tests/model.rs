@@ -1,7 +1,11 @@
-//! Random operations on a log, compared with a list of batches in memory; reopening and killing are operations.
+//! Random operations on a log, compared with a list of batches in memory; retention, DeleteRecords, reopening and killing
+//! are operations.
 #![allow(clippy::disallowed_methods)]
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use ottla_protocol::{
@@ -9,7 +13,8 @@ use ottla_protocol::{
     batch::{self, BatchBuilder},
 };
 use ottla_storage::{
-    AppendContext, AppendOrigin, Isolation, Log, LogConfig, LogStart, ReadError, TopicPartition,
+    AppendContext, AppendOrigin, Isolation, Log, LogConfig, LogStart, ReadError, StartOffsetError,
+    TopicPartition,
 };
 use proptest::prelude::*;
 use tempfile::TempDir;
@@ -32,6 +37,17 @@ enum Operation {
     },
     FindTimestamp {
         timestamp: i64,
+    },
+    /// A kill that comes before the `checkpoint` finds the start where the files begin.
+    DeleteRecords {
+        at: f64,
+        checkpoint: bool,
+    },
+    Retain {
+        now_ms: i64,
+        retention_ms: i64,
+        retention_bytes: i64,
+        checkpoint: bool,
     },
     Flush,
     Reopen,
@@ -64,11 +80,23 @@ struct ModelBatch {
     sent: Bytes,
 }
 
+/// What a `.log` file holds, by its name and the batches of the model.
+struct ModelSegment {
+    base_offset: i64,
+    size_bytes: i64,
+    largest_timestamp: Option<i64>,
+}
+
 struct Harness {
     dir: TempDir,
     log: Option<Log>,
+    config: LogConfig,
+    /// Those before the start, too.
     batches: Vec<ModelBatch>,
     next_sequence: i32,
+    start_offset: i64,
+    /// As the data directory has it.
+    checkpointed_start: i64,
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
@@ -87,6 +115,13 @@ fn operation() -> impl Strategy<Value = Operation> {
             Operation::Read { at, max_bytes, at_least_one_batch }
         }),
         2 => (900..2100_i64).prop_map(|timestamp| Operation::FindTimestamp { timestamp }),
+        1 => (0.0..1.0, any::<bool>())
+            .prop_map(|(at, checkpoint)| Operation::DeleteRecords { at, checkpoint }),
+        2 => (1000..2500_i64, -1..1500_i64, -1..12_000_i64, any::<bool>()).prop_map(
+            |(now_ms, retention_ms, retention_bytes, checkpoint)| {
+                Operation::Retain { now_ms, retention_ms, retention_bytes, checkpoint }
+            }
+        ),
         1 => Just(Operation::Flush),
         1 => Just(Operation::Reopen),
         2 => tail.prop_map(|tail| Operation::Kill { tail }),
@@ -96,20 +131,42 @@ fn operation() -> impl Strategy<Value = Operation> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: ProptestConfig::default().cases / 4, ..ProptestConfig::default() })]
     #[test]
-    fn a_log_is_a_list_of_batches(operations in prop::collection::vec(operation(), 1..60)) {
-        let mut harness = Harness::new();
+    fn a_log_is_a_list_of_batches(
+        operations in prop::collection::vec(operation(), 1..60),
+        survives_power_cut in any::<bool>(),
+    ) {
+        let mut harness = Harness::new(survives_power_cut);
         for operation in operations {
             harness.run(operation);
             prop_assert_eq!(harness.log().end_offset(), harness.end_offset());
+            prop_assert_eq!(harness.log().start_offset(), harness.start_offset);
         }
         harness.run(Operation::Reopen);
         harness.read_everything();
     }
 }
 
-/// Small segments and indexes, so that a short run rolls often.
-fn config() -> LogConfig {
-    LogConfig { segment_bytes: 4000, index_interval_bytes: 300, ..LogConfig::default() }
+#[test]
+fn the_newest_timestamp_is_that_of_a_record_that_is_left() {
+    let mut harness = Harness::new(false);
+    harness.append(vec![1000, 1000], 0);
+    harness.append(vec![1545, 1200, 1000], 0);
+    for start_offset in [2, 3, 4, 5] {
+        harness.delete_records(start_offset);
+        harness.find_timestamp(900);
+    }
+}
+
+/// Small segments and indexes, so that a short run rolls often; nothing goes by itself.
+fn config(survives_power_cut: bool) -> LogConfig {
+    let flush_ms = if survives_power_cut { 1000 } else { i64::MAX };
+    LogConfig {
+        segment_bytes: 4000,
+        index_interval_bytes: 300,
+        retention_ms: -1,
+        flush_ms,
+        ..LogConfig::default()
+    }
 }
 
 fn topic_partition() -> TopicPartition {
@@ -119,11 +176,50 @@ fn topic_partition() -> TopicPartition {
 const CONTEXT: AppendContext =
     AppendContext { leader_epoch: 3, now_ms: 5000, origin: AppendOrigin::Client, verification: None };
 
+impl ModelBatch {
+    fn next_offset(&self) -> i64 {
+        self.base_offset + self.timestamps.len() as i64
+    }
+}
+
+fn base_offset(path: &Path) -> i64 {
+    path.file_stem().unwrap().to_str().unwrap().parse().unwrap()
+}
+
+fn below_start(segments: &[ModelSegment], start_offset: i64) -> usize {
+    segments.iter().skip(1).take_while(|next| next.base_offset <= start_offset).count()
+}
+
+/// How many go, by Kafka's rules one after the other: below the start, beyond the size, beyond the age.
+fn old_segments(segments: &[ModelSegment], start_offset: i64, config: &LogConfig, now_ms: i64) -> usize {
+    let mut left = &segments[below_start(segments, start_offset)..];
+    let may_go = |left: &[ModelSegment]| left.len() > 1 || left.iter().any(|last| last.size_bytes > 0);
+    let size_bytes = |left: &[ModelSegment]| left.iter().map(|segment| segment.size_bytes).sum::<i64>();
+    while config.retention_bytes >= 0 && may_go(left) && size_bytes(&left[1..]) >= config.retention_bytes {
+        left = &left[1..];
+    }
+    let is_old = |segment: &ModelSegment| now_ms - segment.largest_timestamp.unwrap() > config.retention_ms;
+    while config.retention_ms >= 0 && may_go(left) && is_old(&left[0]) {
+        left = &left[1..];
+    }
+    segments.len() - left.len()
+}
+
 impl Harness {
-    fn new() -> Harness {
+    fn new(survives_power_cut: bool) -> Harness {
         let dir = tempfile::tempdir().unwrap();
-        let log = Log::create(dir.path().join("t-0"), topic_partition(), Uuid::nil(), config(), 0).unwrap();
-        Harness { dir, log: Some(log), batches: Vec::new(), next_sequence: 0 }
+        let config = config(survives_power_cut);
+        let path = dir.path().join("t-0");
+        let log = Log::create(path, topic_partition(), Uuid::nil(), config.clone(), 0).unwrap();
+        Harness {
+            dir,
+            log: Some(log),
+            config,
+            batches: Vec::new(),
+            next_sequence: 0,
+            start_offset: 0,
+            checkpointed_start: 0,
+        }
     }
 
     fn run(&mut self, operation: Operation) {
@@ -135,6 +231,15 @@ impl Harness {
                 self.read(offset, max_bytes, at_least_one_batch);
             }
             Operation::FindTimestamp { timestamp } => self.find_timestamp(timestamp),
+            Operation::DeleteRecords { at, checkpoint } => {
+                self.delete_records((at * (self.end_offset() + 2) as f64) as i64);
+                self.checkpoint_start(checkpoint);
+            }
+            Operation::Retain { now_ms, retention_ms, retention_bytes, checkpoint } => {
+                let retention = LogConfig { retention_ms, retention_bytes, ..self.config.clone() };
+                self.retain(&retention, now_ms);
+                self.checkpoint_start(checkpoint);
+            }
             Operation::Flush => {
                 self.log().flush().unwrap();
                 assert_eq!(self.log().recovery_point(), self.end_offset());
@@ -143,6 +248,7 @@ impl Harness {
                 let closed = self.log().close().unwrap();
                 assert!(!closed.still_mapped);
                 self.log = None;
+                self.checkpoint_start(true);
                 self.open(LogStart::Clean { end_offset: closed.end_offset });
             }
             Operation::Kill { tail } => self.kill(&tail),
@@ -154,7 +260,53 @@ impl Harness {
     }
 
     fn end_offset(&self) -> i64 {
-        self.batches.last().map_or(0, |batch| batch.base_offset + batch.timestamps.len() as i64)
+        self.batches.last().map_or(0, ModelBatch::next_offset).max(self.start_offset)
+    }
+
+    fn checkpoint_start(&mut self, checkpoint: bool) {
+        if checkpoint {
+            self.checkpointed_start = self.start_offset;
+        }
+    }
+
+    fn delete_records(&mut self, offset: i64) {
+        let moved = self.log().advance_start_offset(offset);
+        if offset > self.end_offset() {
+            assert!(matches!(moved, Err(StartOffsetError::OffsetOutOfRange { .. })));
+            return;
+        }
+        assert_eq!(moved.unwrap(), offset > self.start_offset);
+        self.start_offset = self.start_offset.max(offset);
+        let below = below_start(&self.segments(), self.start_offset);
+        assert_eq!(self.log().drop_segments_below_start().unwrap(), below);
+        assert_eq!(below_start(&self.segments(), self.start_offset), 0, "their files are gone");
+    }
+
+    fn retain(&mut self, retention: &LogConfig, now_ms: i64) {
+        self.log().set_config(retention.clone());
+        let before = self.segments();
+        let expected = old_segments(&before, self.start_offset, retention, now_ms);
+        assert_eq!(self.log().delete_old_segments(now_ms).unwrap(), expected);
+        let next_base = before.get(expected).map_or(self.end_offset(), |segment| segment.base_offset);
+        self.start_offset = self.start_offset.max(next_base);
+        assert_eq!(self.segments()[0].base_offset, next_base, "their files are gone");
+        self.log().set_config(self.config.clone());
+    }
+
+    fn segments(&self) -> Vec<ModelSegment> {
+        let paths = self.files("log");
+        let bases: Vec<_> = paths.iter().map(|path| base_offset(path)).collect();
+        let behind = bases.iter().skip(1).copied().chain([i64::MAX]);
+        let segment = |(&base_offset, next_base)| {
+            let range = base_offset..next_base;
+            let batches = self.batches.iter().filter(|batch| range.contains(&batch.base_offset));
+            ModelSegment {
+                base_offset,
+                size_bytes: batches.clone().map(|batch| batch.sent.len() as i64).sum(),
+                largest_timestamp: batches.flat_map(|batch| batch.timestamps.iter().copied()).max(),
+            }
+        };
+        bases.iter().zip(behind).map(segment).collect()
     }
 
     fn append(&mut self, timestamps: Vec<i64>, value_bytes: usize) {
@@ -188,7 +340,7 @@ impl Harness {
 
     fn read(&self, offset: i64, max_bytes: usize, at_least_one_batch: bool) {
         let read = self.log().read(offset, max_bytes, at_least_one_batch, Isolation::ReadUncommitted);
-        if offset > self.end_offset() {
+        if offset < self.start_offset || offset > self.end_offset() {
             assert!(matches!(read, Err(ReadError::OffsetOutOfRange { .. })));
             return;
         }
@@ -218,6 +370,7 @@ impl Harness {
     fn find_timestamp(&self, wanted: i64) {
         let records =
             self.batches.iter().flat_map(|batch| (batch.base_offset..).zip(batch.timestamps.iter().copied()));
+        let records = records.filter(|(offset, _)| *offset >= self.start_offset);
         let expected = records.clone().find(|(_, timestamp)| *timestamp >= wanted);
         let found = self.log().offset_for_timestamp(wanted, Isolation::ReadUncommitted).unwrap();
         assert_eq!(found.map(|found| (found.offset, found.timestamp)), expected);
@@ -228,9 +381,14 @@ impl Harness {
 
     fn open(&mut self, start: LogStart) {
         let dir = self.dir.path().join("t-0");
-        let (log, outcome) = Log::open(dir, topic_partition(), config(), start, 0, 0).unwrap();
-        let kept = self.batches.iter().take_while(|batch| batch.base_offset < outcome.end_offset).count();
-        self.batches.truncate(kept);
+        let first_base = self.segments()[0].base_offset;
+        self.start_offset = self.checkpointed_start.max(first_base);
+        let (log, outcome) =
+            Log::open(dir, topic_partition(), self.config.clone(), start, self.checkpointed_start, 0)
+                .unwrap();
+        // Cut before its start, it begins anew there.
+        let begun_anew = outcome.truncation.is_some_and(|cut| cut.offset < self.start_offset);
+        self.batches.retain(|batch| !begun_anew && batch.next_offset() <= outcome.end_offset);
         self.next_sequence = self.end_offset() as i32;
         self.log = Some(log);
     }
@@ -251,7 +409,7 @@ impl Harness {
     fn damage(&self, tail: &Tail, recovery_point: i64) {
         let path = self.files("log").pop().unwrap();
         let mut bytes = fs::read(&path).unwrap();
-        let base_offset: i64 = path.file_stem().unwrap().to_str().unwrap().parse().unwrap();
+        let base_offset = base_offset(&path);
         let position_of = |offset: i64| {
             let batches =
                 self.batches.iter().filter(|batch| (base_offset..offset).contains(&batch.base_offset));
@@ -291,14 +449,13 @@ impl Harness {
     }
 
     fn read_everything(&self) {
-        let mut offset = 0;
+        let mut offset = self.start_offset;
         while offset < self.end_offset() {
             let read = self.log().read(offset, 1500, true, Isolation::ReadUncommitted).unwrap();
             assert!(read.high_watermark == self.end_offset() && !read.records.is_empty());
-            let from = self.batches.partition_point(|batch| batch.base_offset < offset);
+            let from = self.batches.partition_point(|batch| batch.next_offset() <= offset);
             let count = self.compare(&read.records, &self.batches[from..]);
-            let last = &self.batches[from + count - 1];
-            offset = last.base_offset + last.timestamps.len() as i64;
+            offset = self.batches[from + count - 1].next_offset();
         }
     }
 }

@@ -1,7 +1,10 @@
 //! From timestamps and leader epochs to offsets (ListOffsets, OffsetForLeaderEpoch).
 
 use super::{Isolation, Log, ReadError};
-use crate::{leader_epochs::EpochEnd, segment::OffsetAndTimestamp};
+use crate::{
+    leader_epochs::EpochEnd,
+    segment::{OffsetAndTimestamp, Segment, SegmentError},
+};
 
 impl Log {
     /// The first record whose timestamp is at least `timestamp`, with its own timestamp; `None` when `isolation` hides
@@ -43,9 +46,9 @@ impl Log {
             self.with_segments(|segments| (segments.list.clone(), segments.log_start_offset))?;
         let mut found = None;
         for segment in segments {
-            let Some(largest) = segment.largest_timestamp()? else { continue };
-            if found.as_ref().is_none_or(|(timestamp, _)| largest.timestamp > *timestamp) {
-                found = Some((largest.timestamp, segment));
+            let Some(largest) = largest_timestamp(&segment, start)? else { continue };
+            if found.as_ref().is_none_or(|(timestamp, _)| largest > *timestamp) {
+                found = Some((largest, segment));
             }
         }
         let Some((timestamp, segment)) = found else { return Ok(None) };
@@ -66,4 +69,13 @@ impl Log {
     pub fn end_of_leader_epoch(&self, leader_epoch: i32) -> Result<Option<EpochEnd>, ReadError> {
         self.with_segments(|segments| self.leader_epochs.read().end_of(leader_epoch, segments.end_offset()))
     }
+}
+
+/// Of the records at or behind `start`. The index knows of those before it, too.
+fn largest_timestamp(segment: &Segment, start: i64) -> Result<Option<i64>, SegmentError> {
+    let Some(largest) = segment.largest_timestamp()? else { return Ok(None) };
+    if start <= segment.base_offset() || segment.find_timestamp(largest.timestamp, start)?.is_some() {
+        return Ok(Some(largest.timestamp));
+    }
+    segment.largest_timestamp_from(start)
 }
