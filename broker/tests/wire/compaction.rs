@@ -28,7 +28,7 @@ fn keyed(key: &str, value: &str) -> Bytes {
 }
 
 /// The size of partition 0 of a topic.
-async fn size_bytes(wire: &mut Wire, topic: &str) -> i64 {
+pub(crate) async fn size_bytes(wire: &mut Wire, topic: &str) -> i64 {
     let response = wire.call(4, DescribeLogDirsRequest::default().with_topics(None)).await;
     let topic = response.results[0].topics.iter().find(|described| described.name.as_str() == topic);
     topic.unwrap().partitions[0].partition_size

@@ -23,5 +23,6 @@ mod restart;
 mod transactional_offsets;
 mod transactional_producer;
 mod transactions;
+mod transactions_over_time;
 mod versions;
 mod wire;

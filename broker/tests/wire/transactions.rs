@@ -33,7 +33,7 @@ async fn committed(wire: &mut Wire) -> (Vec<String>, usize) {
     (values(partition.records.as_ref().unwrap()), aborted)
 }
 
-async fn state(wire: &mut Wire, id: &str) -> String {
+pub(crate) async fn state(wire: &mut Wire, id: &str) -> String {
     let request = DescribeTransactionsRequest::default().with_transactional_ids(vec![transactional_id(id)]);
     wire.call(0, request).await.transaction_states[0].transaction_state.to_string()
 }
