@@ -2,7 +2,7 @@
 //!
 //! One broker, which leads every partition and is the controller. A topic that is asked for by name and does not
 //! exist is created, if the request and `auto.create.topics.enable` allow it, and is then described in the same
-//! answer: no LEADER_NOT_AVAILABLE. v4: `allow_auto_topic_creation`. v12: topics by id (KIP-516). v13: an error code
+//! answer: no LEADER_NOT_AVAILABLE. What is asked for twice is answered once. v4: `allow_auto_topic_creation`. v12: topics by id (KIP-516). v13: an error code
 //! for the whole answer (KIP-1102), which is never set.
 //!
 //! Not done: authorised operations (KIP-430) are never listed, because nothing is forbidden.
@@ -34,7 +34,9 @@ impl Handler for MetadataRequest {
             (context.api_version < 4 || self.allow_auto_topic_creation) && settings.auto_create_topics_enable;
         let node_id = BrokerId(settings.node_id);
         let topics = match self.topics {
-            Some(topics) if context.api_version > 0 || !topics.is_empty() => {
+            Some(mut topics) if context.api_version > 0 || !topics.is_empty() => {
+                let mut seen = HashSet::new();
+                topics.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
                 let refused = if may_create { create_missing(&broker, &topics) } else { HashMap::new() };
                 topics.into_iter().map(|topic| answer(&broker, topic, &refused)).collect()
             }
@@ -55,11 +57,10 @@ impl Handler for MetadataRequest {
 
 /// Creates what is asked for by name and does not exist; answers why what could not be created was not.
 fn create_missing(broker: &BrokerState, asked: &[MetadataRequestTopic]) -> HashMap<TopicName, ErrorCode> {
-    let mut seen = HashSet::new();
     let mut missing: Vec<_> = asked.iter().filter_map(|topic| topic.name.clone()).collect();
     // The broker's own topics come into being when they are first needed, with settings of their own.
     let can_be = |name: &TopicName| validate(name).is_ok() && !is_internal(name);
-    missing.retain(|name| broker.topics.by_name(name).is_none() && can_be(name) && seen.insert(name.clone()));
+    missing.retain(|name| broker.topics.by_name(name).is_none() && can_be(name));
     if missing.is_empty() {
         return HashMap::new();
     }

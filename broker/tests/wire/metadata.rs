@@ -74,6 +74,22 @@ async fn those_of_a_request_that_can_be_created_are() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_twice_is_answered_once() {
+    let (_broker, mut wire) = start().await;
+    let id = create_topic(&mut wire, "t", 3).await;
+    let asked = ask(&["t", "new", "t", "a b", "new", "a b"]);
+    let response = wire.call(12, asked).await;
+    let names: Vec<_> = response.topics.iter().map(|topic| topic.name.as_ref().unwrap().as_str()).collect();
+    assert_eq!(names, ["t", "new", "a b"]);
+    let by_id = |id| MetadataRequestTopic::default().with_name(None).with_topic_id(id);
+    let unknown = Uuid::from_u128(7);
+    let asked = [id, unknown, id, unknown].map(by_id).to_vec();
+    let response = wire.call(12, MetadataRequest::default().with_topics(Some(asked))).await;
+    let ids: Vec<_> = response.topics.iter().map(|topic| topic.topic_id).collect();
+    assert_eq!(ids, [id, unknown]);
+}
+
+#[tokio::test]
 async fn no_topic_is_created_where_client_or_broker_forbid_it() {
     let (_broker, mut wire) = start().await;
     let response = wire.call(12, ask(&["t"]).with_allow_auto_topic_creation(false)).await;
