@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::Hash;
 
-/// What comes more than once. Kafka refuses it where a request changes something, for it could mean either.
+/// What comes more than once. Where it could mean either of two things, Kafka refuses it.
 pub(super) fn repeated<T: Ord + Hash + Clone>(all: impl Iterator<Item = T>) -> BTreeSet<T> {
     let mut seen = HashSet::new();
     all.filter(|item| !seen.insert(item.clone())).collect()

@@ -67,3 +67,26 @@ async fn what_cannot_be_found() {
     assert_eq!(list(&mut wire, 6, "t", -3).await.error_code, ErrorCode::UnsupportedVersion.code());
     assert_eq!(list(&mut wire, 10, "t", -99).await.error_code, ErrorCode::UnsupportedVersion.code());
 }
+
+#[tokio::test]
+async fn a_partition_that_is_named_twice_is_refused_once() {
+    let (_broker, mut wire) = start().await;
+    create_topic(&mut wire, "t", 2).await;
+    let topic = |partitions: &[i32]| {
+        let partitions = partitions.iter().map(|index| {
+            ListOffsetsPartition::default()
+                .with_partition_index(*index)
+                .with_timestamp(-1)
+                .with_current_leader_epoch(-1)
+        });
+        ListOffsetsTopic::default().with_name(topic_name("t")).with_partitions(partitions.collect())
+    };
+    let request = ListOffsetsRequest::default().with_topics(vec![topic(&[0, 1, 0, 0]), topic(&[0])]);
+    for version in 1..=10 {
+        let response = wire.call(version, request.clone()).await;
+        let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+        let answers: Vec<_> =
+            partitions.map(|answer| (answer.partition_index, answer.error_code, answer.offset)).collect();
+        assert_eq!(answers, [(0, ErrorCode::InvalidRequest.code(), -1), (1, 0, 0)], "v{version}");
+    }
+}
