@@ -65,7 +65,7 @@ impl Catalog {
 /// Names that are taken, and with them all that collide.
 #[derive(Default)]
 pub(super) struct Names {
-    /// By the form in which they collide. A Kafka's directory can have several of a form.
+    /// By the form in which they collide. Topics of one request can have the same.
     by_form: BTreeMap<String, BTreeSet<String>>,
 }
 
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn a_name_is_free_again_when_the_last_that_collides_with_it_is_gone() {
         let mut names = Names::default();
-        // As a Kafka's directory can have them.
+        // As one request can make them.
         names.insert("a.b");
         names.insert("a_b");
         assert!(matches!(names.check_free("a_b"), Err(CreateTopicError::Exists { .. })));

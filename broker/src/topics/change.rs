@@ -1,6 +1,6 @@
 //! How topics come, change and go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use ottla_protocol::StrBytes;
@@ -9,7 +9,6 @@ use ottla_storage::kafka_uuid;
 use parking_lot::MutexGuard;
 use uuid::Uuid;
 
-use super::catalog::Names;
 use super::store::{Made, NewPartitions};
 use super::{CreateTopicError, Lifecycle, MAX_PARTITIONS, Topic, TopicWriteError, Topics};
 use crate::config::TopicSettings;
@@ -81,13 +80,15 @@ impl Topics {
         let Ok(_changing) = self.change() else {
             return plans.into_iter().map(|plan| plan.and(Err(TopicWriteError::Closed.into()))).collect();
         };
-        let mut taken = Names::default();
+        let mut taken = HashSet::new();
         let drafts = plans.into_iter().map(|plan| {
             let planned = plan?;
             // Somebody else may have taken the name since it was planned.
             self.catalog.read().names.check_free(&planned.name)?;
-            taken.check_free(&planned.name)?;
-            taken.insert(&planned.name);
+            // That names of one request collide with each other Kafka does not mind.
+            if !taken.insert(planned.name.clone()) {
+                return Err(CreateTopicError::Exists { name: planned.name });
+            }
             Ok(self.draft(planned)?)
         });
         let created = self.publish(drafts.collect());

@@ -62,14 +62,8 @@ async fn those_of_a_request_that_can_be_created_are() {
         .collect();
     let (invalid, unknown) =
         (ErrorCode::InvalidTopicException.code(), ErrorCode::UnknownTopicOrPartition.code());
-    let expected = [
-        ("a.b", 0),
-        ("a b", invalid),
-        ("there", 0),
-        ("c", 0),
-        ("a_b", invalid),
-        ("__consumer_offsets", unknown),
-    ];
+    let expected =
+        [("a.b", 0), ("a b", invalid), ("there", 0), ("c", 0), ("a_b", 0), ("__consumer_offsets", unknown)];
     assert_eq!(answers, expected);
 }
 
