@@ -1,14 +1,16 @@
-//! CreateTopics, DeleteTopics, CreatePartitions, Metadata, DescribeTopicPartitions.
+//! CreateTopics, DeleteTopics, CreatePartitions, Metadata, DescribeTopicPartitions; what they and ListOffsets are asked
+//! for twice.
 
 use ottla_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use ottla_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
 use ottla_protocol::messages::describe_topic_partitions_request::TopicRequest;
+use ottla_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
 use ottla_protocol::messages::{
     BrokerId, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    DescribeTopicPartitionsRequest, MetadataRequest,
+    DescribeTopicPartitionsRequest, ListOffsetsRequest, MetadataRequest,
 };
 
 use crate::both::Both;
@@ -21,6 +23,8 @@ pub(crate) async fn ask(both: &mut Both) {
     create(both).await;
     add_partitions(both).await;
     look_up(both).await;
+    look_up_twice(both).await;
+    list_offsets_twice(both).await;
     delete(both).await;
 }
 
@@ -47,6 +51,8 @@ async fn create(both: &mut Both) {
         ("no replicas", vec![creatable("t", 1, 0)]),
         ("more replicas than brokers", vec![creatable("t", 1, 2)]),
         ("the same topic twice", vec![creatable("twice", 1, 1), creatable("twice", 1, 1)]),
+        ("more partitions than a request makes", vec![creatable("t", 6_000, 1), creatable("u", 4_001, 1)]),
+        ("names that collide", vec![creatable("collides.a", 1, 1), creatable("collides_a", 1, 1)]),
         ("an unknown setting", vec![config("no.such.setting", "1")]),
         ("a setting that is no number", vec![config("retention.ms", "soon")]),
         ("a setting out of range", vec![config("max.message.bytes", "-1")]),
@@ -89,6 +95,14 @@ async fn add_partitions(both: &mut Both) {
         })
         .await;
     }
+    let wanted = CreatePartitionsTopic::default().with_name(topic_name("defaults")).with_count(5);
+    let request = CreatePartitionsRequest::default()
+        .with_topics(vec![wanted.clone().with_assignments(None), wanted.with_assignments(None)])
+        .with_timeout_ms(10_000);
+    both.ask("CreatePartitions: the same topic twice", 3, request, |response| {
+        response.results.into_iter().map(|topic| topic.error_code).collect::<Vec<_>>()
+    })
+    .await;
 }
 
 async fn look_up(both: &mut Both) {
@@ -123,7 +137,52 @@ async fn look_up(both: &mut Both) {
     }
 }
 
+async fn look_up_twice(both: &mut Both) {
+    let topic = |name| MetadataRequestTopic::default().with_name(Some(topic_name(name)));
+    let request = MetadataRequest::default()
+        .with_topics(Some(["unknown", TOPIC, "unknown", TOPIC].map(topic).to_vec()))
+        .with_allow_auto_topic_creation(false);
+    both.ask("Metadata: topics twice", 9, request, |response| {
+        let topics = response.topics.into_iter();
+        let mut topics: Vec<_> =
+            topics.map(|topic| (topic.name.unwrap_or_default(), topic.error_code)).collect();
+        topics.sort_unstable();
+        topics
+    })
+    .await;
+}
+
+async fn list_offsets_twice(both: &mut Both) {
+    let partitions = [0, 1, 0].map(|index| {
+        ListOffsetsPartition::default()
+            .with_partition_index(index)
+            .with_timestamp(-1)
+            .with_current_leader_epoch(-1)
+    });
+    let topic = ListOffsetsTopic::default().with_name(topic_name(TOPIC)).with_partitions(partitions.to_vec());
+    let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
+    both.ask("ListOffsets: a partition twice", 8, request, |response| {
+        let partitions = response.topics.into_iter().flat_map(|topic| topic.partitions);
+        let mut partitions: Vec<_> =
+            partitions.map(|found| (found.partition_index, found.error_code, found.offset)).collect();
+        partitions.sort_unstable();
+        partitions
+    })
+    .await;
+}
+
 async fn delete(both: &mut Both) {
+    let request = DeleteTopicsRequest::default()
+        .with_topic_names(["defaults", "defaults", "unknown"].map(topic_name).to_vec())
+        .with_timeout_ms(10_000);
+    both.ask("DeleteTopics: a topic twice", 5, request, |response| {
+        let topics = response.responses.into_iter();
+        let mut topics: Vec<_> =
+            topics.map(|topic| (topic.name.unwrap_or_default(), topic.error_code)).collect();
+        topics.sort_unstable();
+        topics
+    })
+    .await;
     for name in ["defaults", "defaults", "unknown", "a b", ""] {
         let request =
             DeleteTopicsRequest::default().with_topic_names(vec![topic_name(name)]).with_timeout_ms(10_000);
