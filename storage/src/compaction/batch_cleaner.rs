@@ -6,7 +6,11 @@ use ottla_protocol::batch::{
     BatchError, BatchRewriter, HorizonFor, Record, RecordBatch, Retained, put_empty_batch,
 };
 
-use super::{offset_map::OffsetMap, offset_set::OffsetSet, transactions::CleanedTransactions};
+use super::{
+    offset_map::{KEYS_AT_A_TIME, KeyAt, OffsetMap},
+    offset_set::OffsetSet,
+    transactions::CleanedTransactions,
+};
 use crate::segment::MAX_DECOMPRESSED_BYTES;
 
 /// The last trace of a producer that is active: the batch that holds it stays, if only as a header.
@@ -21,6 +25,8 @@ pub(crate) enum LastTrace {
 /// The last offset of every key in the dirty part of a log, up to `latest_offset`.
 pub(crate) struct KeyOffsets {
     map: OffsetMap,
+    /// To be put together.
+    waiting: Vec<KeyAt>,
     first_offset: i64,
     pub(crate) latest_offset: i64,
     /// Of the dirty part, those offsets that the map has: a second look into the map, where a record is seldom near the
@@ -155,7 +161,13 @@ impl Rules<'_> {
 impl KeyOffsets {
     /// Of a log that is dirty from `first_offset` on.
     pub(crate) fn new(first_offset: i64, max_bytes: usize) -> KeyOffsets {
-        KeyOffsets { map: OffsetMap::new(max_bytes), first_offset, latest_offset: -1, last: None }
+        KeyOffsets {
+            map: OffsetMap::new(max_bytes),
+            waiting: Vec::with_capacity(KEYS_AT_A_TIME),
+            first_offset,
+            latest_offset: -1,
+            last: None,
+        }
     }
 
     /// Takes the keys of a batch in. False: the map is full, and knows the records up to `latest_offset` only.
@@ -164,13 +176,27 @@ impl KeyOffsets {
         for record in &batch.records(MAX_DECOMPRESSED_BYTES)? {
             let record = record?;
             let Some(key) = record.key.filter(|_| record.offset >= self.first_offset) else { continue };
-            if self.map.put(key, record.offset).is_err() {
+            self.waiting.push(self.map.key_at(key, record.offset));
+            if self.waiting.len() == KEYS_AT_A_TIME && !self.put_waiting() {
                 return Ok(false);
             }
-            self.latest_offset = record.offset;
+        }
+        if !self.put_waiting() {
+            return Ok(false);
         }
         self.skip_to(batch.last_offset());
         Ok(true)
+    }
+
+    /// False: the map is full.
+    fn put_waiting(&mut self) -> bool {
+        let put = self.map.put_all(&self.waiting);
+        if let Some(last) = self.waiting[..put].last() {
+            self.latest_offset = last.offset;
+        }
+        let is_all = put == self.waiting.len();
+        self.waiting.clear();
+        is_all
     }
 
     /// Nothing that has a key lies between what was added and `offset`.

@@ -1,17 +1,25 @@
 //! From each key to the offset of its last record, in bounded memory.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hint::black_box;
+
+use siphasher::sip128::SipHasher13;
+use uuid::Uuid;
 
 /// A power of two; growing takes the memory of one part twice, for a moment.
 const PARTS: usize = 64;
 const FIRST_SLOTS: usize = 16;
+/// A part grows by its own size over this.
+const GROWTH: usize = 2;
+
+/// How many keys are best put at a time.
+pub(crate) const KEYS_AT_A_TIME: usize = 64;
 
 /// Knows a key by a hash of 128 bits, as Kafka does, not by its bytes: that two keys out of a billion share one is less
 /// likely than that the disk errs. The hash is keyed at random, so that nobody can choose keys that collide.
 ///
 /// Memory is taken as keys come, up to a limit. Linear probing, in parts that grow one by one.
 pub(crate) struct OffsetMap {
-    hashers: [RandomState; 2],
+    hasher: SipHasher13,
     parts: Vec<Part>,
     /// How many more slots the limit allows.
     free_slots: usize,
@@ -37,22 +45,44 @@ struct Hash {
 
 /// The map has no room for another key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Full;
+struct Full;
+
+/// A key of one map, and where a record of it is.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyAt {
+    hash: Hash,
+    pub(crate) offset: i64,
+}
 
 impl OffsetMap {
     /// A map that takes at most `max_bytes`, but has room for a few keys in any case.
     pub(crate) fn new(max_bytes: usize) -> OffsetMap {
         let slots = max_bytes / size_of::<Slot>();
         OffsetMap {
-            hashers: [RandomState::new(), RandomState::new()],
+            hasher: SipHasher13::new_with_key(Uuid::new_v4().as_bytes()),
             parts: (0..PARTS).map(|_| Part { slots: vec![Slot::EMPTY; FIRST_SLOTS], len: 0 }).collect(),
             free_slots: slots.saturating_sub(PARTS * FIRST_SLOTS),
         }
     }
 
-    /// Notes that `key` has a record at `offset`, which is behind all that it had before.
-    pub(crate) fn put(&mut self, key: &[u8], offset: i64) -> Result<(), Full> {
-        let hash = self.hash(key);
+    /// Notes that each key has a record at its offset, which is behind all that it had before. Returns how many were
+    /// noted: fewer than all when there is no room for the next one.
+    pub(crate) fn put_all(&mut self, keys: &[KeyAt]) -> usize {
+        self.load_slots(keys);
+        let refused = keys.iter().position(|&KeyAt { hash, offset }| self.put(hash, offset).is_err());
+        refused.unwrap_or(keys.len())
+    }
+
+    /// Memory gives several slots as fast as one, if they are asked for together.
+    fn load_slots(&self, keys: &[KeyAt]) {
+        let slots = keys.iter().map(|KeyAt { hash, .. }| {
+            let slots = &self.parts[hash.part()].slots;
+            slots[hash.slot(slots.len())].next_offset
+        });
+        black_box(slots.fold(0, |all, next_offset| all ^ next_offset));
+    }
+
+    fn put(&mut self, hash: Hash, offset: i64) -> Result<(), Full> {
         let part = &mut self.parts[hash.part()];
         if !part.has_room() {
             part.grow(&mut self.free_slots);
@@ -66,6 +96,10 @@ impl OffsetMap {
         }
         part.slots[slot] = Slot { hash, next_offset: offset as u64 + 1 };
         Ok(())
+    }
+
+    pub(crate) fn key_at(&self, key: &[u8], offset: i64) -> KeyAt {
+        KeyAt { hash: self.hash(key), offset }
     }
 
     pub(crate) fn get(&self, key: &[u8]) -> Option<i64> {
@@ -87,12 +121,8 @@ impl OffsetMap {
     }
 
     fn hash(&self, key: &[u8]) -> Hash {
-        let [place, rest] = self.hashers.each_ref().map(|hasher| {
-            let mut hasher = hasher.build_hasher();
-            hasher.write(key);
-            hasher.finish()
-        });
-        Hash { place, rest }
+        let hash = self.hasher.hash(key);
+        Hash { place: hash.h1, rest: hash.h2 }
     }
 }
 
@@ -138,9 +168,9 @@ impl Part {
         }
     }
 
-    /// By a quarter, as far as `free_slots` go.
+    /// As far as `free_slots` go.
     fn grow(&mut self, free_slots: &mut usize) {
-        let wanted = (self.slots.len() / 4).max(FIRST_SLOTS);
+        let wanted = (self.slots.len() / GROWTH).max(FIRST_SLOTS);
         if wanted > *free_slots {
             return;
         }
@@ -158,11 +188,18 @@ impl Part {
 mod tests {
     use super::*;
 
+    /// Whether there was room for it.
+    fn put(map: &mut OffsetMap, key: &[u8], offset: i64) -> bool {
+        map.put_all(&[map.key_at(key, offset)]) == 1
+    }
+
     #[test]
     fn each_key_has_its_last_offset() {
         let mut map = OffsetMap::new(1 << 20);
-        for offset in 0..20_000_i64 {
-            map.put(&(offset % 7_000).to_be_bytes(), offset).unwrap();
+        let keys: Vec<KeyAt> =
+            (0..20_000_i64).map(|offset| map.key_at(&(offset % 7_000).to_be_bytes(), offset)).collect();
+        for some in keys.chunks(KEYS_AT_A_TIME) {
+            assert_eq!(map.put_all(some), some.len());
         }
         assert_eq!(map.len(), 7_000);
         for key in 0..7_000_i64 {
@@ -177,10 +214,10 @@ mod tests {
     fn a_full_map_takes_known_keys_and_refuses_others() {
         let mut map = OffsetMap::new(1 << 20);
         let limit = (1 << 20) / size_of::<Slot>();
-        let full_at = (0..i64::MAX).find(|&offset| map.put(&offset.to_be_bytes(), offset).is_err()).unwrap();
+        let full_at = (0..i64::MAX).find(|&offset| !put(&mut map, &offset.to_be_bytes(), offset)).unwrap();
         assert_eq!(map.len(), full_at as usize);
         assert!(map.len() > limit / 2 && map.len() < limit, "{full_at} of {limit}");
-        map.put(&3_i64.to_be_bytes(), full_at).unwrap();
+        assert!(put(&mut map, &3_i64.to_be_bytes(), full_at));
         assert_eq!(map.get(&3_i64.to_be_bytes()), Some(full_at));
         assert_eq!(map.get(&full_at.to_be_bytes()), None);
     }
@@ -188,7 +225,7 @@ mod tests {
     #[test]
     fn the_smallest_map_takes_a_key() {
         let mut map = OffsetMap::new(0);
-        map.put(b"k", 0).unwrap();
+        assert!(put(&mut map, b"k", 0));
         assert_eq!(map.get(b"k"), Some(0));
     }
 }
