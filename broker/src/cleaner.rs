@@ -73,11 +73,13 @@ impl Cleaner {
         if !settings.log_cleaner_enable {
             return;
         }
+        let rested_ms = || self.clock.monotonic_ms().saturating_add(settings.log_cleaner_backoff_ms);
+        let mut next_look_ms = rested_ms();
         loop {
-            let deadline_ms = self.clock.monotonic_ms().saturating_add(settings.log_cleaner_backoff_ms);
-            self.clock.sleep_until(deadline_ms).await;
+            self.clock.sleep_until(next_look_ms).await;
             let (cleaner, topics, settings) = (Arc::clone(&self), Arc::clone(&topics), settings.clone());
             let looked = tokio::task::spawn_blocking(move || cleaner.clean_all(&topics, &settings)).await;
+            next_look_ms = rested_ms();
             match looked {
                 Ok(Look::Again) => {}
                 Ok(Look::Settled) => self.something_changed.notified().await,
