@@ -32,12 +32,18 @@ const LATENCY: &str = "org.apache.kafka.tools.EndToEndLatency";
 impl PerfTools<'_> {
     /// `kafka-producer-perf-test` with `acks=1 linger.ms=5 batch.size=65536`; returns records per second.
     pub(crate) fn produce(&self, topic: &str, records: u64, record_bytes: u64) -> Result<f64, ToolError> {
-        let output = self.run(PRODUCER, |java| {
-            java.args(["--topic", topic, "--throughput", "-1"]);
-            java.args(["--num-records", &records.to_string(), "--record-size", &record_bytes.to_string()]);
-            java.args(["--command-property", "acks=1", "linger.ms=5", "batch.size=65536"]);
-        })?;
-        parse_last_line(PRODUCER, &output, |line| producer_rate(line, records))
+        let settings = ["--command-property", "acks=1", "linger.ms=5", "batch.size=65536"];
+        self.produce_as(topic, records, record_bytes, &settings)
+    }
+
+    /// `kafka-producer-perf-test` as its defaults are, which those of its transactions are, too; returns records per second.
+    pub(crate) fn produce_with_defaults(
+        &self,
+        topic: &str,
+        records: u64,
+        record_bytes: u64,
+    ) -> Result<f64, ToolError> {
+        self.produce_as(topic, records, record_bytes, &[])
     }
 
     /// `kafka-producer-perf-test` with transactions of 1 ms; returns records per second.
@@ -47,11 +53,7 @@ impl PerfTools<'_> {
         records: u64,
         record_bytes: u64,
     ) -> Result<f64, ToolError> {
-        let output = self.run(PRODUCER, |java| {
-            java.args(["--topic", topic, "--throughput", "-1", "--transaction-duration-ms", "1"]);
-            java.args(["--num-records", &records.to_string(), "--record-size", &record_bytes.to_string()]);
-        })?;
-        parse_last_line(PRODUCER, &output, |line| producer_rate(line, records))
+        self.produce_as(topic, records, record_bytes, &["--transaction-duration-ms", "1"])
     }
 
     /// `kafka-consumer-perf-test` from the first record on; returns records per second.
@@ -75,6 +77,21 @@ impl PerfTools<'_> {
         })?;
         let average = output.lines().find_map(average_latency_ms);
         average.ok_or_else(|| ToolError::Unreadable { tool: LATENCY, line: last_line(&output) })
+    }
+
+    fn produce_as(
+        &self,
+        topic: &str,
+        records: u64,
+        record_bytes: u64,
+        options: &[&str],
+    ) -> Result<f64, ToolError> {
+        let output = self.run(PRODUCER, |java| {
+            java.args(["--topic", topic, "--throughput", "-1"]);
+            java.args(["--num-records", &records.to_string(), "--record-size", &record_bytes.to_string()]);
+            java.args(options);
+        })?;
+        parse_last_line(PRODUCER, &output, |line| producer_rate(line, records))
     }
 
     fn run(&self, tool: &'static str, arguments: impl FnOnce(&mut Command)) -> Result<String, ToolError> {

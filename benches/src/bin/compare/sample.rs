@@ -15,6 +15,8 @@ pub(crate) enum Metric {
     ProduceCpuSecondsPerGb,
     ProducedPerSecond,
     ProducedInTransactionsPerSecond,
+    FirstInTransactionsPerSecond,
+    TransactionalOverPlain,
     ConsumeCpuSeconds,
     ConsumeCpuSecondsPerGb,
     ConsumedPerSecond,

@@ -15,7 +15,9 @@ pub(crate) struct Workload {
     pub(crate) records: u64,
     pub(crate) record_bytes: u64,
     pub(crate) latency_records: u64,
-    /// Records that are produced in transactions of 1 ms.
+    /// Records that are produced in transactions of 1 ms to a broker that was just started.
+    pub(crate) first_transactional_records: u64,
+    /// And to one that is warm.
     pub(crate) transactional_records: u64,
     pub(crate) compacted_bytes: u64,
     /// How long the producers send whose acknowledgements are counted.
@@ -42,7 +44,8 @@ impl Workload {
         records: 3_000_000,
         record_bytes: 100,
         latency_records: 3_000,
-        transactional_records: 300_000,
+        first_transactional_records: 300_000,
+        transactional_records: 1_000_000,
         compacted_bytes: 1_000_000_000,
         load_time: Duration::from_secs(4),
         // 2 GB
@@ -57,6 +60,7 @@ impl Workload {
         rounds: ROUNDS_MIN,
         records: 300_000,
         latency_records: 300,
+        first_transactional_records: 20_000,
         transactional_records: 20_000,
         compacted_bytes: 50_000_000,
         load_time: Duration::from_millis(500),

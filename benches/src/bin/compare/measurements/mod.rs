@@ -26,6 +26,7 @@ use crate::sample::Reading;
 /// In the order in which they run on a broker: a later one may use what an earlier one left in its topics.
 const MEASUREMENTS: &[Measurement] = &[
     start::START,
+    transactions::FIRST_TRANSACTIONS,
     fsync::FSYNC,
     compaction::COMPACTION,
     restart::WITH_RECORDS,
