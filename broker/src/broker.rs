@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use ottla_storage::{CloseError, DataDir, DataDirError, OpenError};
 use tempfile::TempDir;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::{BrokerSettings, Config, DataPlace};
+use crate::fair_turns::FairTurns;
 use crate::housekeeping;
 use crate::internal_topic::LoadError;
 use crate::limits::ConnectionLimits;
@@ -24,6 +26,7 @@ pub struct Broker {
     advertised: Vec<Arc<Endpoint>>,
     /// Accepts, connections and background work; they end with this set.
     tasks: JoinSet<()>,
+    turns: Arc<FairTurns>,
     logs_checked: watch::Receiver<()>,
     is_closed: bool,
     /// Last, so that the directory is removed when nothing of this handle uses it any more.
@@ -66,15 +69,17 @@ impl Broker {
         tasks.spawn(housekeeping::run_retention(state.clone()));
         tasks.spawn(state.topics.flush_schedule().run());
         tasks.spawn(state.topics.cleaner().run(Arc::clone(&state.topics), state.config.settings.clone()));
+        let turns = Arc::new(FairTurns::new(state.clock.clone(), &Handle::current()));
         let mut advertised = Vec::new();
         for listener in listeners {
             for socket in listener.sockets {
                 let (advertised, broker) = (listener.advertised.clone(), state.clone());
-                tasks.spawn(Server { socket, advertised, broker, limits: limits.clone() }.run());
+                let (limits, turns) = (limits.clone(), Arc::clone(&turns));
+                tasks.spawn(Server { socket, advertised, broker, limits, turns }.run());
             }
             advertised.push(listener.advertised);
         }
-        Ok(Broker { state, advertised, tasks, logs_checked, is_closed: false, _temporary: temporary })
+        Ok(Broker { state, advertised, tasks, turns, logs_checked, is_closed: false, _temporary: temporary })
     }
 
     /// What clients connect to: `host:port`, one for each listener, separated by commas.
@@ -127,6 +132,7 @@ impl Broker {
     /// Ends connections and background work, then closes the logs, so that the next start has nothing to recover.
     pub async fn shutdown(mut self) {
         self.tasks.shutdown().await;
+        self.turns.end().await;
         self.close();
     }
 

@@ -43,6 +43,14 @@ impl Clock {
         }
     }
 
+    /// Time that never goes back, from an arbitrary start: what work is measured in.
+    pub(crate) fn monotonic(&self) -> Duration {
+        match &self.0 {
+            Source::System { started_at } => started_at.elapsed(),
+            Source::Manual(now_ms) => Duration::from_millis(now_ms.borrow().unsigned_abs()),
+        }
+    }
+
     /// Milliseconds that never go back, from an arbitrary start: what deadlines are reckoned in.
     pub fn monotonic_ms(&self) -> i64 {
         match &self.0 {

@@ -15,6 +15,7 @@ use ottla_protocol::frame::{FrameDecoder, FrameError};
 use ottla_protocol::{DecodeError, Encoded, RequestHeader, StrBytes, decode_header};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 
 use crate::context::RequestContext;
 use crate::limits::{LARGE_BUFFER_BYTES, LargeBuffer, RequestMemory, Reservation, Unsent};
@@ -26,6 +27,9 @@ use in_flight::InFlight;
 
 /// A read buffer with less room than this is given more before it is read into.
 const MIN_READ_BYTES: usize = 16 * 1024;
+
+/// After so many events others get a turn.
+const EVENTS_PER_TURN: u32 = 64;
 
 /// A request larger than this has to reserve memory before more of it is read.
 const UNRESERVED_BYTES: usize = 16 * 1024;
@@ -117,17 +121,20 @@ impl Connection {
     /// Returns when the client has left.
     pub(crate) async fn run(mut self) -> Result<(), ConnectionError> {
         loop {
-            self.start_requests();
-            match self.next_event().await? {
-                Event::Replied(Reply::Response(response)) => self.send(response).await?,
-                Event::Replied(Reply::Nothing) => {}
-                Event::Reserved(reservation) => self.arriving = Arriving::Reserved(reservation),
-                Event::Read(1..) => self.idle.touch(),
-                Event::Read(0) if self.read_buffer.is_empty() => return Ok(()),
-                Event::Read(0) => return Err(ConnectionError::CutShort),
-                Event::Silence(Silence::Quiet) => self.give_buffer_back(),
-                Event::Silence(Silence::TooLong) => return Err(ConnectionError::Idle),
+            for _ in 0..EVENTS_PER_TURN {
+                self.start_requests();
+                match self.next_event().await? {
+                    Event::Replied(Reply::Response(response)) => self.send(response).await?,
+                    Event::Replied(Reply::Nothing) => {}
+                    Event::Reserved(reservation) => self.arriving = Arriving::Reserved(reservation),
+                    Event::Read(1..) => self.idle.touch(),
+                    Event::Read(0) if self.read_buffer.is_empty() => return Ok(()),
+                    Event::Read(0) => return Err(ConnectionError::CutShort),
+                    Event::Silence(Silence::Quiet) => self.give_buffer_back(),
+                    Event::Silence(Silence::TooLong) => return Err(ConnectionError::Idle),
+                }
             }
+            yield_now().await;
         }
     }
 

@@ -17,6 +17,7 @@ pub mod config;
 mod connection;
 mod context;
 mod detach;
+mod fair_turns;
 mod fetch_sessions;
 mod fetch_wait;
 mod flush_schedule;

@@ -9,6 +9,7 @@ use tokio::task::{JoinError, JoinSet};
 use tracing::{debug, error, warn};
 
 use crate::connection::{Connection, ConnectionError};
+use crate::fair_turns::FairTurns;
 use crate::limits::ConnectionLimits;
 use crate::listener::Endpoint;
 use crate::state::BrokerState;
@@ -23,6 +24,8 @@ pub(crate) struct Server {
     pub(crate) broker: Arc<BrokerState>,
     /// Shared by all sockets of the broker.
     pub(crate) limits: Arc<ConnectionLimits>,
+    /// Shared as well.
+    pub(crate) turns: Arc<FairTurns>,
 }
 
 impl Server {
@@ -53,11 +56,11 @@ impl Server {
         }
         let connection =
             Connection::new(stream, self.broker.clone(), client_address, self.advertised.clone());
-        connections.spawn(async move {
+        connections.spawn(self.turns.take(async move {
             let result = connection.run().await;
             drop(place);
             Ended { client_address, result }
-        });
+        }));
     }
 }
 
