@@ -9,6 +9,9 @@ use ottla_protocol::compression::Compression;
 use ottla_tests::ottla_process::OttlaProcess;
 use ottla_tests::partition;
 use ottla_tests::timestamp::now_ms;
+use tokio::runtime::Runtime;
+
+use crate::floods::Flood;
 
 const TOPIC: &str = "kept";
 
@@ -54,6 +57,20 @@ impl Victim {
         }
         waits.sort_unstable();
         waits[waits.len() * 99 / 100]
+    }
+
+    /// The same while a broker, perhaps another one, is disturbed.
+    pub(crate) async fn p99_beside(
+        &mut self,
+        flood: Flood,
+        disturbed: &OttlaProcess,
+        hostile: &Runtime,
+    ) -> Duration {
+        let servers = disturbed.bootstrap_servers().to_owned();
+        let running = hostile.spawn(async move { flood.start(&servers).await }).await.expect("it starts");
+        let p99 = self.p99(duration_from_env().unwrap_or_default()).await;
+        running.stop().await;
+        p99
     }
 
     pub(crate) fn most_memory_bytes(&self) -> u64 {
