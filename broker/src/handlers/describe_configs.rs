@@ -1,10 +1,12 @@
 //! DescribeConfigs v1–4.
 //!
 //! Every setting of topics and of this broker, with its value, source and synonyms (KIP-226); v3: with type and
-//! documentation (KIP-569). Broker settings are read-only here: they are read when the broker starts.
+//! documentation (KIP-569). Broker settings are read-only here: they are read when the broker starts. What is named several
+//! times is answered once, which Kafka does not do: an answer is hundreds of times as long as the name that asks for it.
 //!
 //! Not done: dynamic broker defaults (an empty broker name lists none), loggers, client metrics, groups.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -25,7 +27,9 @@ impl Handler for DescribeConfigsRequest {
 
     async fn handle(self, broker: Arc<BrokerState>, _: RequestContext) -> DescribeConfigsResponse {
         let (synonyms, docs) = (self.include_synonyms, self.include_documentation);
-        let results = self.resources.into_iter().map(|resource| describe(&broker, resource, synonyms, docs));
+        let (mut resources, mut seen) = (self.resources, HashSet::new());
+        resources.retain(|resource| seen.insert((resource.resource_type, resource.resource_name.clone())));
+        let results = resources.into_iter().map(|resource| describe(&broker, resource, synonyms, docs));
         DescribeConfigsResponse::default().with_results(results.collect())
     }
 }

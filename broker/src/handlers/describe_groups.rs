@@ -2,7 +2,9 @@
 //!
 //! Metadata and protocol are shown of stable groups only. v3: authorized operations, which are all, since there is no
 //! authorizer (KIP-430). v6: a group that does not exist is GROUP_ID_NOT_FOUND; before, it was in state Dead (KIP-1043).
+//! A group that is named several times is described once, which Kafka does not do: its members may have given megabytes.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::messages::describe_groups_response::DescribedGroup;
@@ -29,7 +31,9 @@ impl Handler for DescribeGroupsRequest {
             }
             group
         };
-        DescribeGroupsResponse::default().with_groups(self.groups.into_iter().map(describe).collect())
+        let (mut groups, mut seen) = (self.groups, HashSet::new());
+        groups.retain(|group| seen.insert(group.clone()));
+        DescribeGroupsResponse::default().with_groups(groups.into_iter().map(describe).collect())
     }
 }
 

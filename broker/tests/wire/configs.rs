@@ -4,7 +4,10 @@ use ottla_protocol::messages::create_topics_request::{CreatableTopic, CreatableT
 use ottla_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use ottla_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use ottla_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
-use ottla_protocol::messages::{CreateTopicsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest};
+use ottla_protocol::messages::{
+    CreateTopicsRequest, DescribeConfigsRequest, DescribeGroupsRequest, GroupId,
+    IncrementalAlterConfigsRequest,
+};
 
 use crate::fixture::{create_topic, produce, start, start_with};
 use crate::wire::{Wire, batch, text, topic_name};
@@ -127,4 +130,17 @@ async fn a_wrong_change_changes_nothing() {
     }
     assert_eq!(value(&mut wire, "max.message.bytes").await.1, 5);
     assert_eq!(value(&mut wire, "cleanup.policy").await.1, 5);
+}
+
+#[tokio::test]
+async fn what_is_named_a_hundred_thousand_times_is_described_once() {
+    let (_broker, mut wire) = start().await;
+    let resource =
+        DescribeConfigsResource::default().with_resource_type(BROKER).with_resource_name(text("1"));
+    let request = DescribeConfigsRequest::default().with_resources(vec![resource; 100_000]);
+    let results = wire.call(4, request).await.results;
+    assert_eq!((results.len(), results[0].error_code), (1, 0));
+
+    let request = DescribeGroupsRequest::default().with_groups(vec![GroupId(text("g")); 100_000]);
+    assert_eq!(wire.call(5, request).await.groups.len(), 1);
 }
