@@ -31,7 +31,7 @@ const STEPS_PER_LIFE: usize = 40;
 /// A life is some hundred operations long; some lives reach their clean end.
 const OPERATIONS_PER_LIFE: usize = 600;
 /// Not a wait: a broker that does not answer by then never will.
-const HANGS_AFTER: Duration = Duration::from_secs(60);
+const HANGS_AFTER: Duration = Duration::from_secs(300);
 
 pub(crate) struct House {
     ending: Ending,
