@@ -1,4 +1,4 @@
-//! `flush.ms`: which logs have records that may not lie in the page cache alone for much longer.
+//! Which logs have records that are to be on the disk soon: those with `flush.ms`, and those that have begun a segment.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,12 +36,12 @@ impl FlushSchedule {
 
     /// Has the log flushed in `ms`, unless it waits for an earlier flush already.
     pub(crate) fn flush_within(&self, log: &Arc<Log>, ms: i64) {
+        let due_ms = self.clock.monotonic_ms().saturating_add(ms);
         let mut state = self.state.lock();
-        let is_same = |waiting: &Waiting| Arc::ptr_eq(&waiting.log, log);
-        if state.waiting.get(log.topic_partition()).is_some_and(is_same) {
+        let is_earlier = |waiting: &Waiting| Arc::ptr_eq(&waiting.log, log) && waiting.due_ms <= due_ms;
+        if state.waiting.get(log.topic_partition()).is_some_and(is_earlier) {
             return;
         }
-        let due_ms = self.clock.monotonic_ms().saturating_add(ms);
         state.waiting.insert(log.topic_partition().clone(), Waiting { due_ms, log: Arc::clone(log) });
         self.sooner.notify_one();
     }

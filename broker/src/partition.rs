@@ -18,6 +18,9 @@ use crate::flush_schedule::FlushSchedule;
 /// Of a control batch with one marker.
 const MARKER_BYTES: usize = 78;
 
+/// How soon a segment is on the disk that is not appended to any more.
+const ROLLED_FLUSH_MS: i64 = 1_000;
+
 /// One partition of a topic.
 pub(crate) struct Partition {
     pub(crate) index: i32,
@@ -75,7 +78,7 @@ impl Partition {
         if !outcome.duplicate {
             self.waiters.appended(records.len(), seen_by(&outcome));
         }
-        self.see_to_cleaning(&outcome);
+        self.see_to_rolled(&outcome);
         Ok(outcome)
     }
 
@@ -114,13 +117,17 @@ impl Partition {
         self.see_to_disk(outcome.flush, origin)?;
         self.waiters.appended(MARKER_BYTES, SeenBy::ReadUncommitted);
         self.waiters.decided();
-        self.see_to_cleaning(&outcome);
+        self.see_to_rolled(&outcome);
         Ok(outcome)
     }
 
-    /// What is not appended to any more can be compacted.
-    fn see_to_cleaning(&self, outcome: &AppendOutcome) {
-        if outcome.rolled && self.log.config().compacted {
+    /// What is not appended to any more is brought to the disk, as Kafka does it, and can be compacted.
+    fn see_to_rolled(&self, outcome: &AppendOutcome) {
+        if !outcome.rolled {
+            return;
+        }
+        self.flush_schedule.flush_within(&self.log, ROLLED_FLUSH_MS);
+        if self.log.config().compacted {
             self.cleaner.wake();
         }
     }

@@ -266,6 +266,25 @@ mod tests {
         assert!(checkpoint.contains("t 0 1"), "{checkpoint}");
     }
 
+    #[tokio::test]
+    async fn what_is_not_appended_to_any_more_is_soon_on_the_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let topics = open(dir.path());
+        let flush_schedule = topics.flush_schedule();
+        tokio::spawn(Arc::clone(&flush_schedule).run());
+        let overrides = BTreeMap::from([("segment.ms".to_owned(), "1".to_owned())]);
+        let topic = topics.create(NewTopic { overrides, ..NewTopic::with_defaults("t") }).unwrap();
+        for timestamp in [NOW_MS, NOW_MS + 10] {
+            let mut batch = BatchBuilder::new(Compression::None);
+            batch.push(timestamp, None, Some(b"value")).unwrap();
+            topic.partitions[0].append(&batch.build().unwrap(), AppendOrigin::Client, NOW_MS).unwrap();
+        }
+        assert_eq!(topic.partitions[0].log.synced_offset(), 0);
+        topics.store.clock.advance(std::time::Duration::from_secs(1));
+        flush_schedule.settled().await;
+        assert_eq!(topic.partitions[0].log.synced_offset(), 2);
+    }
+
     #[test]
     fn a_closed_directory_is_not_written_to() {
         let dir = tempfile::tempdir().unwrap();

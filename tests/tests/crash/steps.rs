@@ -40,7 +40,7 @@ pub(crate) async fn run(life: &mut Life, model: &mut Model, random: &mut Random,
             5 => init_producer(life, model).await,
             6 => keep_house(life, model, random).await,
             18 => delete_records(life, model, random).await,
-            7 => life.clock.advance(Duration::from_millis(random.below(5_000) as u64)),
+            7 => let_pass(life, Duration::from_millis(random.below(5_000) as u64)).await,
             8..12 => produce_idempotently(life, model, random).await,
             12..16 => transactions::transact(life, model, random).await,
             _ => produce(life, model, random).await,
@@ -169,10 +169,15 @@ fn config(name: &str, value: &str) -> CreatableTopicConfig {
     CreatableTopicConfig::default().with_name(text(name)).with_value(Some(text(value)))
 }
 
+/// What is to be on the disk by then is there before anything else happens, so that the seed decides the order.
+pub(crate) async fn let_pass(life: &mut Life, time: Duration) {
+    life.clock.advance(time);
+    life.broker.due_flushes_done().await;
+}
+
 /// Lets `flush.ms` pass.
 async fn flush_what_is_due(life: &mut Life, model: &mut Model) {
-    life.clock.advance(FLUSH_INTERVAL);
-    life.broker.due_flushes_done().await;
+    let_pass(life, FLUSH_INTERVAL).await;
     if !life.is_dead() {
         model.all_is_synced();
     }

@@ -10,7 +10,7 @@ use ottla_protocol::messages::{
 };
 use ottla_protocol::{Compression, ErrorCode};
 
-use super::{encode, produce_request, text, topic_name, values};
+use super::{encode, let_pass, produce_request, text, topic_name, values};
 use crate::life::{Answer, Life};
 use crate::model::{BatchModel, Model, OffsetKey, Outcome, Sequence, Transaction, TransactionalModel};
 use crate::random::Random;
@@ -82,7 +82,7 @@ pub(crate) async fn init(life: &mut Life, transactional_id: &str) -> Result<(i64
             None => return Ok((response.producer_id.0, response.producer_epoch)),
             Some(ErrorCode::ConcurrentTransactions) if attempts < ATTEMPTS => {
                 attempts += 1;
-                life.clock.advance(Duration::from_millis(100));
+                let_pass(life, Duration::from_millis(100)).await;
             }
             error => {
                 life.refused("an identity", response.error_code);
