@@ -1,12 +1,12 @@
 //! DescribeConfigs v1–4.
 //!
 //! Every setting of topics and of this broker, with its value, source and synonyms (KIP-226); v3: with type and
-//! documentation (KIP-569). Broker settings are read-only here: they are read when the broker starts. What is named several
-//! times is answered once, which Kafka does not do: an answer is hundreds of times as long as the name that asks for it.
+//! documentation (KIP-569). Broker settings are read-only here: they are read when the broker starts. What is named
+//! several times is answered once, which Kafka does not do: an answer is hundreds of times as long as the name that
+//! asks for it.
 //!
 //! Not done: dynamic broker defaults (an empty broker name lists none), loggers, client metrics, groups.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -18,6 +18,7 @@ use ottla_protocol::{ErrorCode, StrBytes, VersionRange};
 
 use crate::config::entries::{self, ConfigEntry};
 use crate::context::RequestContext;
+use crate::handlers::repeated::keep_firsts;
 use crate::handlers::{Handler, config_resource};
 use crate::state::BrokerState;
 use crate::topic_name::validate;
@@ -25,11 +26,10 @@ use crate::topic_name::validate;
 impl Handler for DescribeConfigsRequest {
     const SERVED: VersionRange = VersionRange { min: 1, max: 4 };
 
-    async fn handle(self, broker: Arc<BrokerState>, _: RequestContext) -> DescribeConfigsResponse {
+    async fn handle(mut self, broker: Arc<BrokerState>, _: RequestContext) -> DescribeConfigsResponse {
         let (synonyms, docs) = (self.include_synonyms, self.include_documentation);
-        let (mut resources, mut seen) = (self.resources, HashSet::new());
-        resources.retain(|resource| seen.insert((resource.resource_type, resource.resource_name.clone())));
-        let results = resources.into_iter().map(|resource| describe(&broker, resource, synonyms, docs));
+        keep_firsts(&mut self.resources, |resource| (resource.resource_type, resource.resource_name.clone()));
+        let results = self.resources.into_iter().map(|resource| describe(&broker, resource, synonyms, docs));
         DescribeConfigsResponse::default().with_results(results.collect())
     }
 }

@@ -4,7 +4,6 @@
 //! authorizer (KIP-430). v6: a group that does not exist is GROUP_ID_NOT_FOUND; before, it was in state Dead (KIP-1043).
 //! A group that is named several times is described once, which Kafka does not do: its members may have given megabytes.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use ottla_protocol::messages::describe_groups_response::DescribedGroup;
@@ -13,6 +12,7 @@ use ottla_protocol::{ErrorCode, StrBytes, VersionRange};
 
 use crate::context::RequestContext;
 use crate::handlers::Handler;
+use crate::handlers::repeated::keep_firsts;
 use crate::state::BrokerState;
 
 /// One bit for each of Kafka's `AclOperation` codes that apply to a group: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS,
@@ -22,7 +22,8 @@ const ALL_GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 impl Handler for DescribeGroupsRequest {
     const SERVED: VersionRange = VersionRange { min: 0, max: 6 };
 
-    async fn handle(self, broker: Arc<BrokerState>, context: RequestContext) -> DescribeGroupsResponse {
+    async fn handle(mut self, broker: Arc<BrokerState>, context: RequestContext) -> DescribeGroupsResponse {
+        keep_firsts(&mut self.groups, GroupId::clone);
         let describe = |group_id: GroupId| {
             let group =
                 broker.groups.describe(&group_id).unwrap_or_else(|| dead(group_id, context.api_version));
@@ -31,9 +32,7 @@ impl Handler for DescribeGroupsRequest {
             }
             group
         };
-        let (mut groups, mut seen) = (self.groups, HashSet::new());
-        groups.retain(|group| seen.insert(group.clone()));
-        DescribeGroupsResponse::default().with_groups(groups.into_iter().map(describe).collect())
+        DescribeGroupsResponse::default().with_groups(self.groups.into_iter().map(describe).collect())
     }
 }
 

@@ -1,9 +1,10 @@
 //! ListOffsets v1–10.
 //!
 //! A timestamp is answered with the first record at or after it. Below zero stand: −1 the end, −2 the start, −3 the
-//! record with the largest timestamp, of those that are left (v7, KIP-734), −4 the start of what is on local disk (v8, KIP-405), −5 the end of what is in remote storage (v9,
-//! KIP-1005). v2: `read_committed` sees nothing from the last stable offset on (KIP-98). v4: leader epochs
-//! are checked and answered (KIP-320). A partition that is named twice is refused, once.
+//! record with the largest timestamp, of those that are left (v7, KIP-734), −4 the start of what is on local disk (v8,
+//! KIP-405), −5 the end of what is in remote storage (v9, KIP-1005). v2: `read_committed` sees nothing from the last
+//! stable offset on (KIP-98). v4: leader epochs are checked and answered (KIP-320). A partition that is named twice is
+//! refused, once.
 //!
 //! Not done: remote storage; −5 answers that there is none.
 

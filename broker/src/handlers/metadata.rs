@@ -2,12 +2,12 @@
 //!
 //! One broker, which leads every partition and is the controller. A topic that is asked for by name and does not
 //! exist is created, if the request and `auto.create.topics.enable` allow it, and is then described in the same
-//! answer: no LEADER_NOT_AVAILABLE. What is asked for twice is answered once. v4: `allow_auto_topic_creation`. v12: topics by id (KIP-516). v13: an error code
-//! for the whole answer (KIP-1102), which is never set.
+//! answer: no LEADER_NOT_AVAILABLE. What is asked for twice is answered once. v4: `allow_auto_topic_creation`. v12:
+//! topics by id (KIP-516). v13: an error code for the whole answer (KIP-1102), which is never set.
 //!
 //! Not done: authorised operations (KIP-430) are never listed, because nothing is forbidden.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ottla_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::context::RequestContext;
 use crate::handlers::Handler;
+use crate::handlers::repeated::keep_firsts;
 use crate::state::BrokerState;
 use crate::topic_name::{is_internal, validate};
 use crate::topics::{CreateTopicError, NewTopic, Topic};
@@ -35,8 +36,7 @@ impl Handler for MetadataRequest {
         let node_id = BrokerId(settings.node_id);
         let topics = match self.topics {
             Some(mut topics) if context.api_version > 0 || !topics.is_empty() => {
-                let mut seen = HashSet::new();
-                topics.retain(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
+                keep_firsts(&mut topics, |topic| (topic.name.clone(), topic.topic_id));
                 let refused = if may_create { create_missing(&broker, &topics) } else { HashMap::new() };
                 topics.into_iter().map(|topic| answer(&broker, topic, &refused)).collect()
             }
