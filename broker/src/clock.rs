@@ -53,10 +53,7 @@ impl Clock {
 
     /// Milliseconds that never go back, from an arbitrary start: what deadlines are reckoned in.
     pub fn monotonic_ms(&self) -> i64 {
-        match &self.0 {
-            Source::System { started_at } => millis(started_at.elapsed()),
-            Source::Manual(now_ms) => *now_ms.borrow(),
-        }
+        millis(self.monotonic())
     }
 
     /// Returns once [`Clock::monotonic_ms`] has reached `deadline_ms`.
