@@ -98,8 +98,8 @@ impl Broker {
         self.work(|state| state.topics.flush()).await
     }
 
-    /// Waits until the disk has every record that `flush.ms` asks for by now. Who moves a manual clock knows by this when
-    /// the broker has done what came due.
+    /// Waits until the disk has every record that is to be there by now: of `flush.ms`, and of segments that have ended.
+    /// Who moves a manual clock knows by this when the broker has done what came due.
     pub async fn due_flushes_done(&self) {
         self.state.topics.flush_schedule().settled().await;
     }
