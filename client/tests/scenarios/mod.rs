@@ -36,6 +36,10 @@ macro_rules! every_scenario {
     };
 }
 
+async fn create(client: &Client, topic: NewTopic) {
+    client.create_topics(&[topic]).await.unwrap()[0].result.clone().unwrap();
+}
+
 pub(crate) async fn topics_are_created_described_grown_and_deleted(client: Client) {
     let topic = unique("topics");
     let created = client.create_topics(&[NewTopic::new(&topic).with_partitions(2)]).await.unwrap();
@@ -78,7 +82,7 @@ pub(crate) async fn configs_say_what_was_set(client: Client) {
     let topic = unique("configs");
     let mut new_topic = NewTopic::new(&topic).with_partitions(1);
     new_topic.configs.push(("retention.ms".to_owned(), "1234567".to_owned()));
-    client.create_topics(&[new_topic]).await.unwrap()[0].result.clone().unwrap();
+    create(&client, new_topic).await;
     let configs = client.describe_topic_configs(&topic).await.unwrap();
     let retention = configs.iter().find(|config| config.name == "retention.ms").unwrap();
     assert_eq!((retention.value.as_deref(), retention.is_set_on_topic), (Some("1234567"), true));
@@ -110,10 +114,7 @@ pub(crate) async fn a_batch_comes_back_as_it_was_sent(client: Client) {
 
 pub(crate) async fn acks_none_is_written_without_an_answer(client: Client) {
     let topic = unique("acks-none");
-    client.create_topics(&[NewTopic::new(&topic).with_partitions(1)]).await.unwrap()[0]
-        .result
-        .clone()
-        .unwrap();
+    create(&client, NewTopic::new(&topic).with_partitions(1)).await;
     let sent = client.produce(&topic, 0, batch_of(Compression::None, 2), Acks::None).await.unwrap();
     assert_eq!(sent, ProduceOutcome::Unacknowledged);
     // On the same connection, hence behind it.
@@ -123,10 +124,7 @@ pub(crate) async fn acks_none_is_written_without_an_answer(client: Client) {
 
 pub(crate) async fn a_fetch_waits_for_the_record_that_ends_it(client: Client) {
     let topic = unique("long-poll");
-    client.create_topics(&[NewTopic::new(&topic).with_partitions(2)]).await.unwrap()[0]
-        .result
-        .clone()
-        .unwrap();
+    create(&client, NewTopic::new(&topic).with_partitions(2)).await;
     let mut wanted = fetch_from(&topic, 0, 0);
     wanted.partitions.extend(fetch_from(&topic, 1, 0).partitions);
     wanted.max_wait = Duration::from_secs(20);
@@ -186,10 +184,7 @@ pub(crate) async fn what_is_not_there_is_named(client: Client) {
 
 pub(crate) async fn records_are_deleted_up_to_an_offset(client: Client) {
     let topic = unique("delete-records");
-    client.create_topics(&[NewTopic::new(&topic).with_partitions(3)]).await.unwrap()[0]
-        .result
-        .clone()
-        .unwrap();
+    create(&client, NewTopic::new(&topic).with_partitions(3)).await;
     for partition in 0..2 {
         client.produce(&topic, partition, batch_of(Compression::None, 5), Acks::All).await.unwrap();
     }
@@ -227,10 +222,7 @@ pub(crate) async fn a_topic_made_anew_is_found_again(client: Client) {
     // Another client, so that this one's cache still has the old topic id.
     let other = Client::connect(client.config().clone()).await.unwrap();
     other.delete_topics(&[&topic]).await.unwrap()[0].result.clone().unwrap();
-    other.create_topics(&[NewTopic::new(&topic).with_partitions(1)]).await.unwrap()[0]
-        .result
-        .clone()
-        .unwrap();
+    create(&other, NewTopic::new(&topic).with_partitions(1)).await;
     let outcome = client.produce(&topic, 0, batch_of(Compression::None, 1), Acks::All).await.unwrap();
     assert!(matches!(outcome, ProduceOutcome::Acknowledged { base_offset: 0, .. }), "{outcome:?}");
     assert_ne!(client.metadata(&[&topic]).await.unwrap().topic(&topic).unwrap().id, old);
@@ -238,10 +230,7 @@ pub(crate) async fn a_topic_made_anew_is_found_again(client: Client) {
 
 pub(crate) async fn committed_offsets_are_kept_by_group(client: Client) {
     let (topic, group) = (unique("commits"), unique("commits-group"));
-    client.create_topics(&[NewTopic::new(&topic).with_partitions(2)]).await.unwrap()[0]
-        .result
-        .clone()
-        .unwrap();
+    create(&client, NewTopic::new(&topic).with_partitions(2)).await;
     assert_eq!(client.fetch_offsets(&group, &[(&topic, 0)]).await.unwrap(), []);
     let mut offset = OffsetToCommit::new(&topic, 1, 42);
     offset.metadata = Some("by hand".to_owned());
@@ -266,10 +255,7 @@ pub(crate) async fn committed_offsets_are_kept_by_group(client: Client) {
 
 pub(crate) async fn members_share_the_partitions_of_their_group(client: Client) {
     let (topic, group) = (unique("members"), unique("members-group"));
-    client.create_topics(&[NewTopic::new(&topic).with_partitions(3)]).await.unwrap()[0]
-        .result
-        .clone()
-        .unwrap();
+    create(&client, NewTopic::new(&topic).with_partitions(3)).await;
     let config = GroupConfig::new(&group, vec![topic.clone()]);
     let mut first = GroupMember::join(client.clone(), config.clone()).await.unwrap();
     assert_eq!(first.assignment()[&topic], [0, 1, 2]);
@@ -305,10 +291,7 @@ pub(crate) async fn members_share_the_partitions_of_their_group(client: Client) 
 
 pub(crate) async fn the_producer_keeps_keys_together_and_in_order(client: Client) {
     let topic = unique("producer");
-    client.create_topics(&[NewTopic::new(&topic).with_partitions(3)]).await.unwrap()[0]
-        .result
-        .clone()
-        .unwrap();
+    create(&client, NewTopic::new(&topic).with_partitions(3)).await;
     let config =
         ProducerConfig { batch_bytes: 200, compression: Compression::Lz4, ..ProducerConfig::default() };
     let mut producer = Producer::new(client.clone(), &topic, config).await.unwrap();
