@@ -144,10 +144,7 @@ async fn look_up_twice(both: &mut Both) {
         .with_allow_auto_topic_creation(false);
     both.ask("Metadata: topics twice", 9, request, |response| {
         let topics = response.topics.into_iter();
-        let mut topics: Vec<_> =
-            topics.map(|topic| (topic.name.unwrap_or_default(), topic.error_code)).collect();
-        topics.sort_unstable();
-        topics
+        sorted(topics.map(|topic| (topic.name.unwrap_or_default(), topic.error_code)))
     })
     .await;
 }
@@ -163,10 +160,7 @@ async fn list_offsets_twice(both: &mut Both) {
     let request = ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic]);
     both.ask("ListOffsets: a partition twice", 8, request, |response| {
         let partitions = response.topics.into_iter().flat_map(|topic| topic.partitions);
-        let mut partitions: Vec<_> =
-            partitions.map(|found| (found.partition_index, found.error_code, found.offset)).collect();
-        partitions.sort_unstable();
-        partitions
+        sorted(partitions.map(|found| (found.partition_index, found.error_code, found.offset)))
     })
     .await;
 }
@@ -177,10 +171,7 @@ async fn delete(both: &mut Both) {
         .with_timeout_ms(10_000);
     both.ask("DeleteTopics: a topic twice", 5, request, |response| {
         let topics = response.responses.into_iter();
-        let mut topics: Vec<_> =
-            topics.map(|topic| (topic.name.unwrap_or_default(), topic.error_code)).collect();
-        topics.sort_unstable();
-        topics
+        sorted(topics.map(|topic| (topic.name.unwrap_or_default(), topic.error_code)))
     })
     .await;
     for name in ["defaults", "defaults", "unknown", "a b", ""] {
@@ -191,4 +182,11 @@ async fn delete(both: &mut Both) {
         })
         .await;
     }
+}
+
+/// Kafka answers in no order.
+fn sorted<T: Ord>(answers: impl Iterator<Item = T>) -> Vec<T> {
+    let mut answers: Vec<T> = answers.collect();
+    answers.sort_unstable();
+    answers
 }
