@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::DateTime;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
@@ -15,9 +16,8 @@ use crate::conf::Conf;
 use crate::kafka::source::{KafkaSource, OffsetRange};
 use crate::output_mode::OutputMode;
 use crate::progress::StateOperatorProgress;
-use crate::rows;
 use crate::session::StreamingPlan;
-use crate::sink::{Sink, SinkError};
+use crate::sink::{Sink, SinkBatch, SinkError};
 use crate::state::{StateError, StateStore};
 
 /// Runs the batches of a query one after the other; owns its state and its sink.
@@ -125,15 +125,26 @@ impl BatchRunner {
         Ok(ComputedBatch { planned: PlannedBatch { physical, ..planned }, state_operator: Some(progress) })
     }
 
-    pub(crate) async fn write_rows(&mut self, computed: ComputedBatch) -> Result<BatchRun, BatchRunError> {
+    pub(crate) async fn write_rows(
+        &mut self,
+        computed: ComputedBatch,
+        end_offsets: Vec<Option<String>>,
+    ) -> Result<BatchRun, BatchRunError> {
         let ComputedBatch { planned, state_operator } = computed;
-        let schema = planned.physical.schema();
+        let schema = named(&planned.physical.schema(), &self.plan.names);
         let partitions = execute_stream_partitioned(planned.physical, planned.context)?;
-        let rows = rows::in_order(schema, partitions);
-        let output_rows = self.sink.write_batch(planned.id, &self.plan.names, rows).await?;
+        let output_mode = self.plan.output_mode;
+        let batch = SinkBatch { id: planned.id, output_mode, schema, partitions, end_offsets };
+        let output_rows = self.sink.write_batch(batch).await?;
         let input_rows = self.plan.streams.iter().map(|stream| stream.table.rows_read()).collect();
         Ok(BatchRun { input_rows, output_rows, state_operator })
     }
+}
+
+/// The result's columns under the user's names.
+fn named(schema: &Schema, names: &[String]) -> SchemaRef {
+    let fields = schema.fields().iter().zip(names);
+    Arc::new(Schema::new(fields.map(|(field, name)| Field::clone(field).with_name(name)).collect::<Vec<_>>()))
 }
 
 /// What went wrong, without the layers that it came through.

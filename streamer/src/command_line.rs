@@ -74,6 +74,8 @@ pub(crate) enum Format {
     Console,
     /// One JSON object a row and line.
     Json,
+    /// Not at all, for measuring.
+    Noop,
 }
 
 /// Where the `--set`s go, and what goes with them.

@@ -14,6 +14,7 @@ pub mod format;
 mod functions;
 pub mod kafka;
 pub mod micro_batch;
+pub mod options;
 pub mod output_mode;
 pub mod progress;
 mod rows;

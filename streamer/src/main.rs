@@ -11,7 +11,7 @@ use clap::Parser;
 use ottla_client::{Client, ClientConfig, ConnectError};
 use ottla_stream::checkpoint::{Checkpoint, CheckpointError};
 use ottla_stream::progress::StreamingQueryProgress;
-use ottla_stream::sink::{ConsoleSink, JsonLinesSink, Sink};
+use ottla_stream::sink::{ConsoleSink, JsonLinesSink, NoopSink, Sink};
 use ottla_stream::stop::{self, Stopper};
 use ottla_stream::{Observer, QueryError, Session, StreamingQuery, StreamingQueryError};
 use thiserror::Error;
@@ -81,6 +81,7 @@ async fn run(command_line: CommandLine) -> Result<(), RunError> {
     let sink: Box<dyn Sink> = match flags.format {
         Format::Console => Box::new(ConsoleSink::new(io::stdout(), settings.table, time_zone)),
         Format::Json => Box::new(JsonLinesSink::new(io::stdout(), time_zone)),
+        Format::Noop => Box::new(NoopSink),
     };
     let checkpoint = Checkpoint::open(&checkpoint_folder(&flags)?)?;
     let (stopper, mut stop) = stop::channel();
@@ -162,7 +163,7 @@ impl Observer for Printer {
         // The rows have gone the same way; where it is closed, the next batch will tell.
         let _ = match self.format {
             Format::Json => writeln!(io::stdout(), "{json}").and_then(|()| io::stdout().flush()),
-            Format::Console => writeln!(io::stderr(), "{json}"),
+            Format::Console | Format::Noop => writeln!(io::stderr(), "{json}"),
         };
     }
 

@@ -206,7 +206,8 @@ impl StreamingQuery {
         timing.mark("queryPlanning");
         let computed = self.runner.update_state(planned).await.map_err(failed)?;
         self.step(batch.id, Step::StateWritten)?;
-        let run = self.runner.write_rows(computed).await.map_err(failed)?;
+        let end_offsets = batch.to.iter().map(|offsets| Some(offsets.to_json())).collect();
+        let run = self.runner.write_rows(computed, end_offsets).await.map_err(failed)?;
         self.step(batch.id, Step::RowsWritten)?;
         timing.mark("addBatch");
         self.checkpoint.log_commit(batch.id, CommitMetadata::default())?;

@@ -6,12 +6,13 @@ use async_trait::async_trait;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::error::ArrowError;
-use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::TryStreamExt;
 
 use super::table::{TableLimits, show_string};
-use super::{Sink, SinkError};
+use super::{Sink, SinkBatch, SinkError};
 use crate::format::text::{Style, TextFormat};
+use crate::options::{Options, OptionsError};
+use crate::output_mode::OutputMode;
 
 pub struct ConsoleSink<W> {
     out: W,
@@ -33,18 +34,33 @@ impl<W: Write + Send> ConsoleSink<W> {
     }
 }
 
+/// `numRows` and `truncate`: true, false, or how many characters a cell may have.
+pub(super) fn limits(options: &Options) -> Result<TableLimits, OptionsError> {
+    let rows = match options.get("numRows") {
+        None => TableLimits::default().rows,
+        Some(value) => {
+            let not_count =
+                OptionsError::NotCount { key: "numRows".to_owned(), value: value.to_owned(), min: 0 };
+            usize::try_from(value.trim().parse::<i32>().map_err(|_| not_count)?).unwrap_or(0)
+        }
+    };
+    let cell_chars = options.boolean("truncate", true)?.then_some(20);
+    Ok(TableLimits { rows, cell_chars })
+}
+
 #[async_trait]
 impl<W: Write + Send> Sink for ConsoleSink<W> {
     fn description(&self) -> String {
         "org.apache.spark.sql.execution.streaming.ConsoleTable$".to_owned()
     }
 
-    async fn write_batch(
-        &mut self,
-        batch_id: u64,
-        names: &[String],
-        mut rows: SendableRecordBatchStream,
-    ) -> Result<u64, SinkError> {
+    fn supports(&self, _mode: OutputMode) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn write_batch(&mut self, batch: SinkBatch) -> Result<u64, SinkError> {
+        let (batch_id, names) = (batch.id, batch.names());
+        let mut rows = batch.in_order();
         // One row more than is shown tells that there are more.
         let wanted = self.limits.rows.saturating_add(1);
         let mut shown = Vec::new();
@@ -56,7 +72,7 @@ impl<W: Write + Send> Sink for ConsoleSink<W> {
             }
         }
         let rule = "-------------------------------------------";
-        let table = show_string(names, shown, self.limits);
+        let table = show_string(&names, shown, self.limits);
         // In one piece, so that a kill leaves a whole table or none.
         self.out.write_all(format!("{rule}\nBatch: {batch_id}\n{rule}\n{table}\n").as_bytes())?;
         self.out.flush()?;

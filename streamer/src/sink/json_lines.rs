@@ -4,11 +4,11 @@ use std::io::Write;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::physical_plan::SendableRecordBatchStream;
 use futures::TryStreamExt;
 
-use super::{Sink, SinkError};
+use super::{Sink, SinkBatch, SinkError};
 use crate::format::json::JsonFormat;
+use crate::output_mode::OutputMode;
 
 /// Lines are handed on in pieces of about so many bytes.
 const FLUSH_BYTES: usize = 64 << 10;
@@ -30,12 +30,13 @@ impl<W: Write + Send> Sink for JsonLinesSink<W> {
         "json lines".to_owned()
     }
 
-    async fn write_batch(
-        &mut self,
-        _batch_id: u64,
-        names: &[String],
-        mut rows: SendableRecordBatchStream,
-    ) -> Result<u64, SinkError> {
+    fn supports(&self, _mode: OutputMode) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn write_batch(&mut self, batch: SinkBatch) -> Result<u64, SinkError> {
+        let names = batch.names();
+        let mut rows = batch.in_order();
         let mut lines = String::new();
         let mut count = 0;
         while let Some(batch) = rows.try_next().await? {

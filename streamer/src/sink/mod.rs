@@ -1,42 +1,38 @@
 //! Where the rows of a micro-batch go.
+//!
+//! [`open`] makes a sink of a format's name and its options; [`FORMATS`] is the list of them.
 
+mod batch;
 mod console;
+mod error;
+mod formats;
 mod json_lines;
+mod noop;
 pub mod table;
 
 use async_trait::async_trait;
-use datafusion::arrow::error::ArrowError;
-use datafusion::error::DataFusionError;
-use datafusion::physical_plan::SendableRecordBatchStream;
-use thiserror::Error;
 
-use crate::batch_run::innermost;
+use crate::output_mode::OutputMode;
 
+pub use batch::SinkBatch;
 pub use console::ConsoleSink;
+pub use error::SinkError;
+pub use formats::{FORMATS, Format, SinkContext, open};
 pub use json_lines::JsonLinesSink;
+pub use noop::NoopSink;
 
-/// A batch may come twice, if the run before was stopped between its rows and its commit.
+/// Takes the batches of one query, in the order of their ids.
 #[async_trait]
 pub trait Sink: Send {
     /// As it stands in the progress.
     fn description(&self) -> String;
 
-    /// Takes all rows of a batch, with their columns under `names`, and returns how many there were.
-    async fn write_batch(
-        &mut self,
-        batch_id: u64,
-        names: &[String],
-        rows: SendableRecordBatchStream,
-    ) -> Result<u64, SinkError>;
-}
+    /// Whether the sink takes the rows of this output mode; an error says so in Spark's words.
+    fn supports(&self, mode: OutputMode) -> Result<(), SinkError>;
 
-#[derive(Debug, Error)]
-pub enum SinkError {
-    /// The rows could not be computed; not the sink's fault.
-    #[error("{}", innermost(.0))]
-    Rows(#[from] DataFusionError),
-    #[error("a value cannot be written: {0}")]
-    Value(#[from] ArrowError),
-    #[error("cannot write the rows: {0}")]
-    Io(#[from] std::io::Error),
+    /// Takes all rows of a batch and returns how many there were.
+    ///
+    /// A batch may come twice, with the same id and the same rows, if the run before was stopped between its rows and
+    /// its commit. After an error nothing more is written through this sink.
+    async fn write_batch(&mut self, batch: SinkBatch) -> Result<u64, SinkError>;
 }

@@ -11,8 +11,9 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType, Field, Int32Type};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::stream;
+use ottla_stream::output_mode::OutputMode;
 use ottla_stream::sink::table::TableLimits;
-use ottla_stream::sink::{ConsoleSink, JsonLinesSink, Sink};
+use ottla_stream::sink::{ConsoleSink, JsonLinesSink, Sink, SinkBatch};
 
 /// One value of each type.
 fn values() -> RecordBatch {
@@ -52,9 +53,16 @@ fn values() -> RecordBatch {
 }
 
 async fn print(mut sink: impl Sink, batch: RecordBatch) {
-    let names: Vec<_> = batch.schema().fields().iter().map(|field| field.name().clone()).collect();
-    let rows = RecordBatchStreamAdapter::new(batch.schema(), stream::iter([Ok(batch)]));
-    sink.write_batch(7, &names, Box::pin(rows)).await.unwrap();
+    let schema = batch.schema();
+    let rows = RecordBatchStreamAdapter::new(schema.clone(), stream::iter([Ok(batch)]));
+    let batch = SinkBatch {
+        id: 7,
+        output_mode: OutputMode::Append,
+        schema,
+        partitions: vec![Box::pin(rows)],
+        end_offsets: Vec::new(),
+    };
+    sink.write_batch(batch).await.unwrap();
 }
 
 // Both texts were written by PySpark 4.1.1 in the time zone Europe/Berlin.

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use datafusion::physical_plan::SendableRecordBatchStream;
 use ottla_broker::{Broker, Config};
 use ottla_client::{Acks, Client, ClientConfig, NewTopic};
 use ottla_protocol::Compression;
@@ -15,7 +14,7 @@ use ottla_stream::checkpoint::Checkpoint;
 use ottla_stream::conf::Conf;
 use ottla_stream::output_mode::OutputMode;
 use ottla_stream::progress::StreamingQueryProgress;
-use ottla_stream::sink::{JsonLinesSink, Sink, SinkError};
+use ottla_stream::sink::{JsonLinesSink, Sink, SinkBatch, SinkError};
 use ottla_stream::stop::{self, StopSignal};
 use ottla_stream::trigger::Trigger;
 use ottla_stream::{Observer, Session, Step, StreamingQuery};
@@ -167,18 +166,18 @@ impl Sink for RecordingSink {
         "recording".to_owned()
     }
 
-    async fn write_batch(
-        &mut self,
-        batch_id: u64,
-        names: &[String],
-        rows: SendableRecordBatchStream,
-    ) -> Result<u64, SinkError> {
+    fn supports(&self, _mode: OutputMode) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn write_batch(&mut self, batch: SinkBatch) -> Result<u64, SinkError> {
+        let id = batch.id;
         let mut lines = Vec::new();
         let utc = "UTC".parse().expect("a time zone");
-        let count = JsonLinesSink::new(&mut lines, utc).write_batch(batch_id, names, rows).await?;
+        let count = JsonLinesSink::new(&mut lines, utc).write_batch(batch).await?;
         let text = String::from_utf8(lines).expect("JSON is UTF-8");
         let rows = text.lines().map(str::to_owned).collect();
-        self.seen.lock().batches.push(BatchRows { id: batch_id, rows });
+        self.seen.lock().batches.push(BatchRows { id, rows });
         Ok(count)
     }
 }

@@ -1,0 +1,33 @@
+//! What can go wrong between a batch's rows and its sink.
+
+use datafusion::arrow::error::ArrowError;
+use datafusion::error::DataFusionError;
+use thiserror::Error;
+
+use super::formats::names;
+use crate::batch_run::innermost;
+use crate::options::OptionsError;
+
+#[derive(Debug, Error)]
+pub enum SinkError {
+    /// The rows could not be computed; not the sink's fault.
+    #[error("{}", innermost(.0))]
+    Rows(#[from] DataFusionError),
+    #[error("a value cannot be written: {0}")]
+    Value(#[from] ArrowError),
+    #[error("cannot write the rows: {0}")]
+    Io(#[from] std::io::Error),
+    #[error(transparent)]
+    Option(#[from] OptionsError),
+    /// Spark's DATA_SOURCE_NOT_FOUND.
+    #[error(
+        "[DATA_SOURCE_NOT_FOUND] Failed to find the data source: {format}. Make sure the provider name is correct and \
+         the package is properly registered and compatible with your Spark version. SQLSTATE: 42K02. Ottla's sinks \
+         are {known}",
+        known = names()
+    )]
+    UnknownFormat { format: String },
+    /// Spark's words for a sink of the first kind.
+    #[error("Data source {format} does not support {mode} output mode")]
+    OutputMode { format: &'static str, mode: &'static str },
+}

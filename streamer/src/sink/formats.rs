@@ -1,0 +1,66 @@
+//! The sinks by name: the one list of them.
+
+use std::io;
+use std::path::PathBuf;
+
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::prelude::SessionContext;
+
+use super::{ConsoleSink, JsonLinesSink, NoopSink, Sink, SinkError};
+use crate::options::Options;
+
+/// What a sink may need to know of its query, beside its options.
+pub struct SinkContext {
+    /// Of the checkpoint: the same in every run of the query.
+    pub query_id: String,
+    pub query_name: Option<String>,
+    pub checkpoint: PathBuf,
+    pub time_zone: Tz,
+    /// Where the query's own topics are: for a Kafka sink that names no servers.
+    pub bootstrap_servers: String,
+    /// `partitionBy`
+    pub partition_columns: Vec<String>,
+    /// The columns of the result, under the user's names.
+    pub schema: SchemaRef,
+    /// Where a sink that can be queried makes itself a table.
+    pub session: SessionContext,
+}
+
+/// A kind of sink.
+pub struct Format {
+    /// In lower case.
+    pub name: &'static str,
+    open: fn(&Options, &SinkContext) -> Opened,
+}
+
+type Opened = Result<Box<dyn Sink>, SinkError>;
+
+pub const FORMATS: &[Format] = &[
+    Format { name: "console", open: |options, context| Ok(Box::new(console(options, context)?)) },
+    Format { name: "json-lines", open: |_, context| Ok(Box::new(json_lines(context))) },
+    Format { name: "noop", open: |_, _| Ok(Box::new(NoopSink)) },
+];
+
+/// Makes the sink of a format. Nothing is connected to or written before the first batch.
+///
+/// Options that the format does not have are ignored, as in Spark.
+pub fn open(format: &str, options: &Options, context: &SinkContext) -> Opened {
+    match FORMATS.iter().find(|known| known.name.eq_ignore_ascii_case(format)) {
+        Some(known) => (known.open)(options, context),
+        None => Err(SinkError::UnknownFormat { format: format.to_owned() }),
+    }
+}
+
+/// The names for an error.
+pub(super) fn names() -> String {
+    FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(", ")
+}
+
+fn console(options: &Options, context: &SinkContext) -> Result<ConsoleSink<io::Stdout>, SinkError> {
+    Ok(ConsoleSink::new(io::stdout(), super::console::limits(options)?, context.time_zone))
+}
+
+fn json_lines(context: &SinkContext) -> JsonLinesSink<io::Stdout> {
+    JsonLinesSink::new(io::stdout(), context.time_zone)
+}
