@@ -1,44 +1,54 @@
 //! One batch from its plan to the sink: what runs between the two logs.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use chrono::DateTime;
-use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
-use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use datafusion::execution::session_state::SessionState;
+use datafusion::physical_plan::execute_stream_partitioned;
 use thiserror::Error;
 
-use crate::aggregate::SplitAggregate;
+use crate::checkpoint::Checkpoint;
 use crate::conf::Conf;
-use crate::kafka::source::{KafkaSource, OffsetRange};
-use crate::output_mode::OutputMode;
+use crate::micro_batch::{SharedObserver, Step};
+use crate::operators::context::{
+    BatchContext, EventTimeStats, Interrupted, OperatorContext, StateMetrics, StateStores, Watermarks,
+};
+use crate::operators::incremental::IncrementalPlan;
 use crate::progress::StateOperatorProgress;
 use crate::session::StreamingPlan;
 use crate::sink::{Sink, SinkBatch, SinkError};
-use crate::state::{StateError, StateStore};
+use crate::source::{BatchRead, SourceDefinition};
+use crate::state::{StateError, StateOptions};
 
 /// Runs the batches of a query one after the other; owns its state and its sink.
 pub(crate) struct BatchRunner {
     plan: StreamingPlan,
     sink: Box<dyn Sink>,
     state_folder: PathBuf,
-    state: Option<StateStore>,
+    stores: Arc<StateStores>,
+    /// The plan of the last batch.
+    last: Option<IncrementalPlan>,
+}
+
+/// What is to be run.
+pub(crate) struct BatchTask {
+    pub(crate) id: u64,
+    /// `current_timestamp()` in the whole batch, and again when the batch runs again.
+    pub(crate) timestamp_ms: i64,
+    pub(crate) watermarks: Watermarks,
+    pub(crate) end_offsets: Vec<Option<String>>,
+    pub(crate) observer: SharedObserver,
 }
 
 /// A batch whose plan stands.
 pub(crate) struct PlannedBatch {
-    id: u64,
-    physical: Arc<dyn ExecutionPlan>,
-    context: Arc<TaskContext>,
-}
-
-/// A batch whose state is written.
-pub(crate) struct ComputedBatch {
-    planned: PlannedBatch,
-    state_operator: Option<StateOperatorProgress>,
+    task: BatchTask,
+    plan: IncrementalPlan,
+    session: SessionState,
 }
 
 /// What a batch did.
@@ -46,7 +56,9 @@ pub(crate) struct BatchRun {
     /// Of each source.
     pub(crate) input_rows: Vec<u64>,
     pub(crate) output_rows: u64,
-    pub(crate) state_operator: Option<StateOperatorProgress>,
+    pub(crate) state_operators: Vec<StateOperatorProgress>,
+    /// Of each watermark: its delay in milliseconds and what it saw.
+    pub(crate) event_times: Vec<(i64, EventTimeStats)>,
 }
 
 #[derive(Debug, Error)]
@@ -57,94 +69,109 @@ pub enum BatchRunError {
     State(#[from] StateError),
     #[error(transparent)]
     Sink(#[from] SinkError),
+    #[error("the query was interrupted by its observer")]
+    Interrupted,
 }
 
 impl BatchRunner {
-    pub(crate) fn new(plan: StreamingPlan, state_folder: PathBuf, sink: Box<dyn Sink>) -> BatchRunner {
-        BatchRunner { plan, sink, state_folder, state: None }
+    pub(crate) fn new(plan: StreamingPlan, checkpoint: &Checkpoint, sink: Box<dyn Sink>) -> BatchRunner {
+        let options = StateOptions { memory_limit: plan.conf.memory_limit() };
+        let (state_folder, stores) = (checkpoint.folder().join("state"), Arc::new(StateStores::new(options)));
+        BatchRunner { plan, sink, state_folder, stores, last: None }
     }
 
     pub(crate) fn conf(&self) -> &Conf {
         &self.plan.conf
     }
 
+    pub(crate) fn definitions(&self) -> Vec<Arc<dyn SourceDefinition>> {
+        self.plan.streams.iter().map(|stream| stream.definition.clone()).collect()
+    }
+
     pub(crate) fn sink_description(&self) -> String {
         self.sink.description()
     }
 
-    /// Points the streams to what the next batch reads.
-    pub(crate) fn read(&self, sources: &[KafkaSource], ranges: Vec<Vec<OffsetRange>>) {
-        for ((stream, source), ranges) in self.plan.streams.iter().zip(sources).zip(ranges) {
-            stream.table.set_batch(source.clone(), ranges);
+    /// Whether a batch without data would give out rows or drop state, now that the watermark is here.
+    pub(crate) fn waits_for(&self, watermark_ms: i64) -> bool {
+        self.last.as_ref().is_some_and(|plan| plan.waits_for(watermark_ms))
+    }
+
+    /// `reads` are the rows of each stream.
+    pub(crate) async fn plan(
+        &self,
+        task: BatchTask,
+        reads: Vec<Option<Arc<dyn BatchRead>>>,
+    ) -> Result<PlannedBatch, BatchRunError> {
+        for (stream, read) in self.plan.streams.iter().zip(reads) {
+            stream.table.set_batch(read);
         }
+        let mut session = self.plan.context.state();
+        session.execution_props_mut().query_execution_start_time =
+            DateTime::from_timestamp_millis(task.timestamp_ms);
+        let physical = session.create_physical_plan(&self.plan.plan).await?;
+        let plan = IncrementalPlan::new(physical, self.plan.output_mode, task.watermarks)?;
+        Ok(PlannedBatch { task, plan, session })
     }
 
-    /// `current_timestamp()` is `timestamp_ms` in the whole batch, and again when the batch runs again.
-    pub(crate) async fn plan(&self, id: u64, timestamp_ms: i64) -> Result<PlannedBatch, BatchRunError> {
-        let mut state = self.plan.context.state();
-        state.execution_props_mut().query_execution_start_time =
-            DateTime::from_timestamp_millis(timestamp_ms);
-        let physical = state.create_physical_plan(&self.plan.plan).await?;
-        Ok(PlannedBatch { id, physical, context: state.task_ctx() })
-    }
-
-    /// Runs the partial half of an aggregation and merges it with the state. A query without one has nothing to do.
-    pub(crate) async fn update_state(
-        &mut self,
-        planned: PlannedBatch,
-    ) -> Result<ComputedBatch, BatchRunError> {
-        let Some(split) = SplitAggregate::find(&planned.physical)? else {
-            return Ok(ComputedBatch { planned, state_operator: None });
+    /// Writes the batch's state and its rows.
+    pub(crate) async fn run(&mut self, planned: PlannedBatch) -> Result<BatchRun, BatchRunError> {
+        let PlannedBatch { task, plan, session } = planned;
+        let context = Arc::new(self.batch_context(&task, &plan));
+        let partitions =
+            execute_stream_partitioned(plan.physical.clone(), task_context(session, context.clone()))?;
+        let batch = SinkBatch {
+            id: task.id,
+            output_mode: self.plan.output_mode,
+            schema: self.plan.named(&plan.physical.schema()),
+            partitions,
+            end_offsets: task.end_offsets,
         };
-        let state = match &mut self.state {
-            Some(state) => state,
-            state => state.insert(StateStore::open(
-                &self.state_folder,
-                planned.id,
-                split.schema().clone(),
-                split.keys(),
-            )?),
+        let output_rows = match self.sink.write_batch(batch).await {
+            Ok(rows) => rows,
+            Err(error) if is_interrupted(&error) => return Err(BatchRunError::Interrupted),
+            Err(error) => return Err(error.into()),
         };
-        let started = Instant::now();
-        let mut groups = split.partial(planned.context.clone()).await?;
-        groups.insert(0, state.lookup(&groups)?);
-        let changed = split.merge(groups, planned.context.clone()).await?;
-        let updates_time = started.elapsed();
-        state.commit(planned.id + 1, &changed)?;
-        let commit_time = started.elapsed() - updates_time;
-        if let Some(keep_from) = planned.id.checked_sub(self.plan.conf.min_batches_to_retain()) {
-            state.purge(keep_from)?;
+        if let Some(keep_from) = task.id.checked_sub(self.plan.conf.min_batches_to_retain()) {
+            self.stores.purge(keep_from)?;
         }
-        let updated = changed.iter().map(|batch| batch.num_rows() as u64).sum();
-        let progress = state_progress(state, updated, updates_time.as_millis(), commit_time.as_millis());
-        let result = match self.plan.output_mode {
-            OutputMode::Complete => vec![state.all()?],
-            OutputMode::Append | OutputMode::Update => changed,
+        let metrics = plan.operators.iter().zip(context.state_metrics());
+        let run = BatchRun {
+            input_rows: self.plan.streams.iter().map(|stream| stream.table.rows_read()).collect(),
+            output_rows,
+            state_operators: metrics.map(|(operator, metrics)| progress(operator.name, &metrics)).collect(),
+            event_times: plan.delays_ms.iter().copied().zip(context.event_times()).collect(),
         };
-        let physical = split.finish(result)?;
-        Ok(ComputedBatch { planned: PlannedBatch { physical, ..planned }, state_operator: Some(progress) })
+        self.last = Some(plan);
+        Ok(run)
     }
 
-    pub(crate) async fn write_rows(
-        &mut self,
-        computed: ComputedBatch,
-        end_offsets: Vec<Option<String>>,
-    ) -> Result<BatchRun, BatchRunError> {
-        let ComputedBatch { planned, state_operator } = computed;
-        let schema = named(&planned.physical.schema(), &self.plan.names);
-        let partitions = execute_stream_partitioned(planned.physical, planned.context)?;
-        let output_mode = self.plan.output_mode;
-        let batch = SinkBatch { id: planned.id, output_mode, schema, partitions, end_offsets };
-        let output_rows = self.sink.write_batch(batch).await?;
-        let input_rows = self.plan.streams.iter().map(|stream| stream.table.rows_read()).collect();
-        Ok(BatchRun { input_rows, output_rows, state_operator })
+    fn batch_context(&self, task: &BatchTask, plan: &IncrementalPlan) -> BatchContext {
+        let operators = plan.operators.iter().enumerate().map(|(id, operator)| {
+            let folder = self.state_folder.join(id.to_string()).join("0");
+            OperatorContext::new(operator.watermarks, folder, self.stores.clone())
+        });
+        let (observer, id) = (task.observer.clone(), task.id);
+        let on_state_written: Box<dyn Fn() -> ControlFlow<()> + Send + Sync> =
+            Box::new(move || observer.lock().step(id, Step::StateWritten));
+        let watermarks = plan.delays_ms.len();
+        BatchContext::new(id, self.plan.output_mode, operators.collect(), watermarks, on_state_written)
     }
 }
 
-/// The result's columns under the user's names.
-fn named(schema: &Schema, names: &[String]) -> SchemaRef {
-    let fields = schema.fields().iter().zip(names);
-    Arc::new(Schema::new(fields.map(|(field, name)| Field::clone(field).with_name(name)).collect::<Vec<_>>()))
+fn task_context(mut session: SessionState, batch: Arc<BatchContext>) -> Arc<TaskContext> {
+    session.config_mut().set_extension(batch);
+    session.task_ctx()
+}
+
+fn is_interrupted(error: &SinkError) -> bool {
+    match error {
+        SinkError::Rows(error) => match error.find_root() {
+            DataFusionError::External(cause) => cause.is::<Interrupted>(),
+            _ => false,
+        },
+        _ => false,
+    }
 }
 
 /// What went wrong, without the layers that it came through.
@@ -155,22 +182,17 @@ pub(crate) fn innermost(error: &DataFusionError) -> String {
     }
 }
 
-fn state_progress(
-    state: &StateStore,
-    num_rows_updated: u64,
-    updates_ms: u128,
-    commit_ms: u128,
-) -> StateOperatorProgress {
+fn progress(operator_name: &'static str, metrics: &StateMetrics) -> StateOperatorProgress {
     StateOperatorProgress {
-        operator_name: "stateStoreSave",
-        num_rows_total: state.len() as u64,
-        num_rows_updated,
-        all_updates_time_ms: u64::try_from(updates_ms).unwrap_or(u64::MAX),
-        num_rows_removed: 0,
-        all_removals_time_ms: 0,
-        commit_time_ms: u64::try_from(commit_ms).unwrap_or(u64::MAX),
-        memory_used_bytes: state.memory_bytes() as u64,
-        num_rows_dropped_by_watermark: 0,
+        operator_name,
+        num_rows_total: metrics.rows_total,
+        num_rows_updated: metrics.rows_updated,
+        all_updates_time_ms: metrics.updates_ms,
+        num_rows_removed: metrics.rows_removed,
+        all_removals_time_ms: metrics.removals_ms,
+        commit_time_ms: metrics.commit_ms,
+        memory_used_bytes: metrics.memory_bytes,
+        num_rows_dropped_by_watermark: metrics.rows_dropped,
         num_shuffle_partitions: 1,
         num_state_store_instances: 1,
         custom_metrics: Default::default(),

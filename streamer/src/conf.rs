@@ -6,6 +6,8 @@ use datafusion::arrow::array::timezone::Tz;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+use crate::operators::watermark_tracker::MultipleWatermarkPolicy;
+
 /// A setting under Spark's name.
 pub struct Setting {
     pub key: &'static str,
@@ -31,8 +33,16 @@ pub const SETTINGS: &[Setting] = &[
             _ => Err("expected a whole number from 1 on".to_owned()),
         },
     },
+    Setting {
+        key: MEMORY_LIMIT,
+        default: "128m",
+        doc: "memory that each state store may take for data and caches; the rest stays on disk",
+        check: |value| bytes(value).map(drop),
+    },
 ];
 
+const MEMORY_LIMIT: &str = "ottla.stateStore.memoryLimit";
+const WATERMARK_POLICY: &str = "spark.sql.streaming.multipleWatermarkPolicy";
 const SESSION_TIME_ZONE: &str = "spark.sql.session.timeZone";
 const MIN_BATCHES_TO_RETAIN: &str = "spark.sql.streaming.minBatchesToRetain";
 
@@ -101,6 +111,21 @@ impl Conf {
         self.values.get(MIN_BATCHES_TO_RETAIN).and_then(|value| value.parse().ok()).unwrap_or(100)
     }
 
+    /// In bytes.
+    pub fn memory_limit(&self) -> usize {
+        let value = self.values.get(MEMORY_LIMIT).map_or("128m", String::as_str);
+        bytes(value).unwrap_or(128 << 20)
+    }
+
+    /// The policy of the query's first batch stays in force; `logged` are its settings.
+    pub fn watermark_policy(&self, logged: Option<&Map<String, Value>>) -> MultipleWatermarkPolicy {
+        let logged = logged.and_then(|logged| logged.get(WATERMARK_POLICY)?.as_str());
+        match logged.or(self.values.get(WATERMARK_POLICY).map(String::as_str)) {
+            Some(policy) if policy.eq_ignore_ascii_case("max") => MultipleWatermarkPolicy::Max,
+            _ => MultipleWatermarkPolicy::Min,
+        }
+    }
+
     /// The settings for `offsets/N`. Those of an earlier batch stay in force for the query's life.
     pub fn logged(&self, earlier: Option<&Map<String, Value>>) -> Map<String, Value> {
         let value = |key: &str, default: &str| {
@@ -111,6 +136,20 @@ impl Conf {
         };
         LOGGED.iter().map(|(key, default)| ((*key).to_owned(), value(key, default))).collect()
     }
+}
+
+/// A number of bytes, as Spark writes them: `1024`, `64k`, `128m`, `2g`, with or without a `b` behind.
+fn bytes(text: &str) -> Result<usize, String> {
+    let lower = text.trim().to_lowercase();
+    let number = lower.trim_end_matches('b');
+    let (digits, shift) = match number.chars().last() {
+        Some('k') => (number.trim_end_matches('k'), 10),
+        Some('m') => (number.trim_end_matches('m'), 20),
+        Some('g') => (number.trim_end_matches('g'), 30),
+        _ => (number, 0),
+    };
+    let count: usize = digits.parse().map_err(|_| "expected a size such as 128m".to_owned())?;
+    count.checked_mul(1 << shift).ok_or_else(|| "it is too large".to_owned())
 }
 
 fn known_keys() -> String {

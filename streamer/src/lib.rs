@@ -6,7 +6,6 @@
 //!
 //! Spark 4.1.1 is the specification: its names, its messages, its bytes.
 
-mod aggregate;
 mod batch_run;
 pub mod checkpoint;
 pub mod conf;
@@ -14,12 +13,14 @@ pub mod format;
 mod functions;
 pub mod kafka;
 pub mod micro_batch;
+pub mod operators;
 pub mod options;
 pub mod output_mode;
 pub mod progress;
 mod rows;
 pub mod session;
 pub mod sink;
+pub mod source;
 pub mod sql;
 pub mod state;
 pub mod stop;

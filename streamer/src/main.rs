@@ -6,12 +6,13 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, Once};
 
 use clap::Parser;
-use ottla_client::{Client, ClientConfig, ConnectError};
 use ottla_stream::checkpoint::{Checkpoint, CheckpointError};
 use ottla_stream::progress::StreamingQueryProgress;
 use ottla_stream::sink::{ConsoleSink, JsonLinesSink, NoopSink, Sink};
+use ottla_stream::source::Connections;
 use ottla_stream::stop::{self, Stopper};
 use ottla_stream::{Observer, QueryError, Session, StreamingQuery, StreamingQueryError};
 use thiserror::Error;
@@ -42,8 +43,6 @@ enum RunError {
     Set(#[from] SetError),
     #[error(transparent)]
     Query(#[from] QueryError),
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
     #[error("cannot make a temporary checkpoint: {0}")]
     TemporaryCheckpoint(io::Error),
     #[error(transparent)]
@@ -84,14 +83,10 @@ async fn run(command_line: CommandLine) -> Result<(), RunError> {
         Format::Noop => Box::new(NoopSink),
     };
     let checkpoint = Checkpoint::open(&checkpoint_folder(&flags)?)?;
-    let (stopper, mut stop) = stop::channel();
+    let (stopper, stop) = stop::channel();
     tokio::spawn(stop_on_signal(stopper));
-    let client = tokio::select! {
-        client = connect(&flags.bootstrap_server) => client?,
-        () = stop.requested() => return Ok(()),
-    };
     let observer = Box::new(Printer { format: flags.format, progress: flags.progress });
-    let query = StreamingQuery::new(plan, &client, checkpoint, sink, flags.trigger, observer);
+    let query = StreamingQuery::new(plan, connections(), checkpoint, sink, flags.trigger, observer);
     Ok(query.run(stop).await?)
 }
 
@@ -108,13 +103,12 @@ fn checkpoint_folder(flags: &Flags) -> Result<PathBuf, RunError> {
     Ok(folder)
 }
 
-/// Waits for a broker that is not there yet, and says so once.
-async fn connect(servers: &str) -> Result<Client, ConnectError> {
-    let told = std::sync::Once::new();
-    let config = ClientConfig::new(servers).with_client_id("ottla-stream").waiting(move |error| {
+/// Says once that a broker is not there yet.
+fn connections() -> Arc<Connections> {
+    let told = Once::new();
+    Arc::new(Connections::new(move |error| {
         told.call_once(|| eprintln!("ottla-stream: waiting for a broker ({error})"));
-    });
-    Client::connect(config).await
+    }))
 }
 
 /// The first signal ends the query after the batch that runs, the second one at once.

@@ -8,6 +8,8 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use thiserror::Error;
 
+use crate::operators::event_time::EventTimeKey;
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutputMode {
     /// Rows that will not change any more.
@@ -50,6 +52,11 @@ pub enum UnsupportedQuery {
          SQLSTATE: 42KDE"
     )]
     Window(String),
+    #[error(
+        "Multiple stateful operators are not supported in {0} mode on streaming DataFrames/Datasets; choose append \
+         mode, with a watermark"
+    )]
+    SeveralStateful(OutputMode),
     #[error("{0} on a stream is not served by Ottla yet")]
     NotServed(&'static str),
 }
@@ -88,7 +95,7 @@ pub fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuer
     });
     refused?;
     match (mode, seen.aggregates) {
-        (OutputMode::Append, 1..) => Err(UnsupportedQuery::Mode {
+        (OutputMode::Append, 1..) if seen.without_watermark => Err(UnsupportedQuery::Mode {
             mode,
             operation: "streaming aggregations without watermark",
             hint: ". Choose --output-mode complete or --output-mode update",
@@ -98,7 +105,7 @@ pub fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuer
             operation: "no streaming aggregations",
             hint: ". Choose --output-mode append or --output-mode update",
         }),
-        (_, 2..) => Err(UnsupportedQuery::NotServed("more than one aggregation")),
+        (OutputMode::Update | OutputMode::Complete, 2..) => Err(UnsupportedQuery::SeveralStateful(mode)),
         _ => Ok(()),
     }
 }
@@ -106,6 +113,7 @@ pub fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuer
 #[derive(Default)]
 struct Operators {
     aggregates: usize,
+    without_watermark: bool,
     sorted: bool,
     limited: bool,
 }
@@ -116,10 +124,13 @@ impl Operators {
         match node {
             LogicalPlan::Aggregate(aggregate) => {
                 self.aggregates += 1;
+                self.without_watermark |= !has_event_time(aggregate);
                 refuse_distinct(aggregate)
             }
-            LogicalPlan::Distinct(_) => {
+            LogicalPlan::Distinct(distinct) => {
                 self.aggregates += 1;
+                let fields = distinct.input().schema().fields();
+                self.without_watermark |= EventTimeKey::find(fields.iter().map(AsRef::as_ref)).is_none();
                 Ok(())
             }
             LogicalPlan::Sort(_) if mode == OutputMode::Complete && self.aggregates == 0 => {
@@ -146,6 +157,12 @@ impl Operators {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the watermark tells when a group is done with.
+fn has_event_time(aggregate: &Aggregate) -> bool {
+    let groups = aggregate.schema.fields().iter().take(aggregate.group_expr.len());
+    EventTimeKey::find(groups.map(AsRef::as_ref)).is_some()
 }
 
 fn refuse_distinct(aggregate: &Aggregate) -> Result<(), UnsupportedQuery> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::kafka::offsets::PartitionOffsets;
 
@@ -24,6 +24,9 @@ pub struct StreamingQueryProgress {
     pub input_rows_per_second: f64,
     pub processed_rows_per_second: f64,
     pub duration_ms: BTreeMap<&'static str, u64>,
+    /// Of the rows with event time: avg, max, min; and the watermark in force.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub event_time: BTreeMap<&'static str, String>,
     pub state_operators: Vec<StateOperatorProgress>,
     pub sources: Vec<SourceProgress>,
     pub sink: SinkProgress,
@@ -33,9 +36,9 @@ pub struct StreamingQueryProgress {
 #[serde(rename_all = "camelCase")]
 pub struct SourceProgress {
     pub description: String,
-    pub start_offset: Option<Map<String, Value>>,
-    pub end_offset: Map<String, Value>,
-    pub latest_offset: Option<Map<String, Value>>,
+    pub start_offset: Option<Value>,
+    pub end_offset: Option<Value>,
+    pub latest_offset: Option<Value>,
     pub num_input_rows: u64,
     pub input_rows_per_second: f64,
     pub processed_rows_per_second: f64,
@@ -120,12 +123,13 @@ mod tests {
             input_rows_per_second: rows_per_second(3, None),
             processed_rows_per_second: rows_per_second(3, Some(Duration::from_secs(2))),
             duration_ms: BTreeMap::from([("walCommit", 1), ("addBatch", 5)]),
+            event_time: BTreeMap::new(),
             state_operators: Vec::new(),
             sources: vec![SourceProgress {
                 description: "KafkaV2[Subscribe[t1]]".to_owned(),
                 start_offset: None,
-                end_offset: end.to_map(),
-                latest_offset: Some(latest.to_map()),
+                end_offset: Some(Value::Object(end.to_map())),
+                latest_offset: Some(Value::Object(latest.to_map())),
                 num_input_rows: 3,
                 input_rows_per_second: 0.0,
                 processed_rows_per_second: 1.5,

@@ -1,9 +1,10 @@
 //! From a job's text to a query that can run: DataFusion under Spark's rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
 use datafusion::common::SchemaError;
 use datafusion::common::TableReference;
 use datafusion::error::DataFusionError;
@@ -20,8 +21,11 @@ use crate::conf::Conf;
 use crate::functions;
 use crate::kafka::options::{KafkaOptions, OptionError};
 use crate::kafka::schema::written_name;
-use crate::kafka::table::KafkaTable;
+use crate::kafka::stream::KafkaDefinition;
+use crate::operators::planner::StreamingQueryPlanner;
+use crate::operators::time_window::plan_windows;
 use crate::output_mode::{self, OutputMode, UnsupportedQuery};
+use crate::source::{SourceDefinition, StreamTable};
 use crate::sql::{self, Position, SqlError, StreamingSelect};
 
 /// Settings and functions; makes queries.
@@ -42,10 +46,20 @@ pub struct StreamingPlan {
     pub(crate) output_mode: OutputMode,
 }
 
+impl StreamingPlan {
+    /// The result's columns under the user's names.
+    pub(crate) fn named(&self, schema: &Schema) -> SchemaRef {
+        let fields = schema.fields().iter().zip(&self.names);
+        let fields =
+            fields.map(|(field, name)| Field::clone(field).with_name(name).with_metadata(HashMap::new()));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
+
 /// One `FROM STREAM`.
 pub(crate) struct Stream {
-    pub(crate) options: KafkaOptions,
-    pub(crate) table: Arc<KafkaTable>,
+    pub(crate) definition: Arc<dyn SourceDefinition>,
+    pub(crate) table: Arc<StreamTable>,
 }
 
 #[derive(Debug, Error)]
@@ -68,6 +82,7 @@ impl Session {
             .with_config(session_config(&time_zone))
             .with_default_features()
             .with_spark_features()
+            .with_query_planner(Arc::new(StreamingQueryPlanner))
             .with_physical_optimizer_rules(physical_optimizer_rules())
             .build();
         let context = SessionContext::new_with_state(state);
@@ -102,6 +117,7 @@ impl Session {
         let statement = Statement::Statement(Box::new(select.statement.clone()));
         let plan =
             state.statement_to_plan(statement).await.map_err(|error| analysis_error(&error, &select))?;
+        let plan = plan_windows(plan).map_err(|error| analysis_error(&error, &select))?;
         output_mode::check(&plan, output_mode)?;
         // Each batch is optimized for itself, with its own time; here it is for the errors.
         state.optimize(&plan).map_err(|error| analysis_error(&error, &select))?;
@@ -119,9 +135,11 @@ impl Session {
         let mut streams = Vec::new();
         for relation in &select.streams {
             let options = topic_options(&relation.topic, options)?;
-            let table = Arc::new(KafkaTable::new(options.include_headers, &self.conf.session_time_zone()));
+            let definition: Arc<dyn SourceDefinition> =
+                Arc::new(KafkaDefinition::new(options, &self.conf.session_time_zone()));
+            let table = Arc::new(StreamTable::new(definition.schema()));
             self.context.register_table(TableReference::bare(relation.table.as_str()), table.clone())?;
-            streams.push(Stream { options, table });
+            streams.push(Stream { definition, table });
         }
         Ok(streams)
     }
@@ -147,6 +165,8 @@ fn session_config(time_zone: &str) -> SessionConfig {
     options.execution.time_zone = Some(time_zone.to_owned());
     options.sql_parser.collect_spans = true;
     options.sql_parser.map_string_types_to_utf8view = false;
+    // It would narrow what a stream's scan reads, while state still wants the rows.
+    options.optimizer.enable_dynamic_filter_pushdown = false;
     // Spark sorts nulls first, and last when descending.
     options.sql_parser.default_null_ordering = "nulls_min".to_owned();
     config

@@ -8,14 +8,14 @@ use super::log_file::{self, LogFileError};
 const MARK: u8 = 0;
 
 /// Written once, before the first batch.
-pub(super) fn write(path: &Path, offsets_json: &str) -> Result<(), LogFileError> {
+pub(crate) fn write(path: &Path, offsets_json: &str) -> Result<(), LogFileError> {
     let mut content = vec![MARK];
     content.extend_from_slice(b"v1\n");
     content.extend_from_slice(offsets_json.as_bytes());
     log_file::write_new(path, &content)
 }
 
-pub(super) fn read(path: &Path) -> Result<Option<String>, LogFileError> {
+pub(crate) fn read(path: &Path) -> Result<Option<String>, LogFileError> {
     let Some(text) = log_file::read_text(path)? else {
         return Ok(None);
     };

@@ -12,7 +12,7 @@
 
 pub mod batch_log;
 pub mod commit_log;
-mod initial_offsets;
+pub(crate) mod initial_offsets;
 mod lock;
 pub mod log_file;
 pub mod offset_log;
@@ -28,7 +28,7 @@ use batch_log::BatchLog;
 use commit_log::CommitMetadata;
 use lock::CheckpointLock;
 use log_file::LogFileError;
-use offset_log::OffsetSeq;
+use offset_log::{OffsetSeq, OffsetSeqMetadata};
 use query_metadata::QueryMetadata;
 
 pub use recovery::Resume;
@@ -122,27 +122,30 @@ impl Checkpoint {
         Ok(self.commits.add(batch_id, &commit)?)
     }
 
-    pub fn initial_offsets(&self, source: usize) -> Result<Option<String>, CheckpointError> {
-        Ok(initial_offsets::read(&self.source_path(source))?)
-    }
-
-    pub fn log_initial_offsets(&self, source: usize, json: &str) -> Result<(), CheckpointError> {
-        Ok(initial_offsets::write(&self.source_path(source), json)?)
-    }
-
     /// Deletes the logs of all batches before `keep_from`.
     pub fn purge(&self, keep_from: u64) -> Result<(), CheckpointError> {
         self.offsets.purge(keep_from)?;
         Ok(self.commits.purge(keep_from)?)
     }
 
+    /// What a source keeps for itself: Spark's `sources/<i>`.
+    pub fn source_folder(&self, source: usize) -> PathBuf {
+        self.folder.join("sources").join(source.to_string())
+    }
+
+    /// The metadata of a batch that is logged, if it still is.
+    pub fn offsets_metadata(&self, batch_id: u64) -> Result<Option<OffsetSeqMetadata>, CheckpointError> {
+        Ok(self.offsets.get(batch_id)?.and_then(|offsets| offsets.metadata))
+    }
+
+    /// What a batch's commit left for the next one.
+    pub fn commit_metadata(&self, batch_id: u64) -> Result<Option<CommitMetadata>, CheckpointError> {
+        Ok(self.commits.get(batch_id)?)
+    }
+
     /// The folder of the state of one operator: Spark's `state/<operator>/<partition>`.
     pub fn state_folder(&self, operator: usize) -> PathBuf {
         self.folder.join("state").join(operator.to_string()).join("0")
-    }
-
-    fn source_path(&self, source: usize) -> PathBuf {
-        self.folder.join("sources").join(source.to_string()).join("0")
     }
 
     fn inconsistent(&self, reason: String) -> CheckpointError {

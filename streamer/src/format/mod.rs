@@ -4,4 +4,3 @@ pub mod json;
 pub mod number;
 pub mod text;
 pub mod timestamp;
-pub mod type_name;

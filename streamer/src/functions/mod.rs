@@ -6,6 +6,7 @@ mod get_json_object;
 mod json_path;
 mod json_scan;
 mod spark_types;
+pub(crate) mod time_window;
 
 use std::sync::Arc;
 
@@ -20,6 +21,9 @@ const NOT_SPARK_S: &[&str] =
 
 pub(crate) fn register(registry: &mut dyn FunctionRegistry, time_zone: &str, zone: Tz) -> Result<()> {
     registry.register_udf(Arc::new(ScalarUDF::from(get_json_object::GetJsonObject::new())))?;
+    for function in time_window::all() {
+        registry.register_udf(Arc::new(function))?;
+    }
     for name in NOT_SPARK_S {
         registry.deregister_udf(name)?;
     }

@@ -7,4 +7,4 @@ pub mod rate_limit;
 pub mod read;
 pub mod schema;
 pub mod source;
-pub mod table;
+pub mod stream;

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
@@ -19,7 +18,7 @@ use ottla_protocol::ErrorCode;
 
 use super::decode::{DecodeError, Decoder};
 use super::schema::Column;
-use super::source::{KafkaSource, OffsetRange, SourceError};
+use super::source::{KafkaSource, KafkaSourceError, OffsetRange};
 
 /// Enough for the decoder to run at full speed; two fetches per partition are in memory at a time.
 const MAX_FETCH_BYTES: i64 = 4 << 20;
@@ -40,8 +39,6 @@ pub struct PartitionRead {
     pub range: OffsetRange,
     pub schema: SchemaRef,
     pub columns: Vec<Column>,
-    /// Counts the rows that the batch has read.
-    pub rows_read: Arc<AtomicU64>,
 }
 
 impl PartitionStream for PartitionRead {
@@ -58,7 +55,6 @@ impl PartitionStream for PartitionRead {
             decoded: VecDeque::new(),
             high_watermark: 0,
             fetching: None,
-            rows_read: self.rows_read.clone(),
         };
         let rows = stream::try_unfold(reader, |mut reader| async move {
             let batch = reader.next().await.map_err(|error| DataFusionError::External(Box::new(error)))?;
@@ -73,7 +69,7 @@ pub enum ReadError {
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(#[from] KafkaSourceError),
     #[error(transparent)]
     Decode(#[from] DecodeError),
     #[error("the reader of a partition was stopped")]
@@ -91,7 +87,6 @@ struct Reader {
     /// As of the last fetch.
     high_watermark: i64,
     fetching: Option<SpawnedTask<Result<Option<FetchedPartition>, RequestError>>>,
-    rows_read: Arc<AtomicU64>,
 }
 
 impl Reader {
@@ -99,7 +94,6 @@ impl Reader {
         let mut idle_fetches = 0;
         loop {
             if let Some(batch) = self.decoded.pop_front() {
-                self.rows_read.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
                 return Ok(Some(batch));
             }
             if self.range.from >= self.range.to {
@@ -124,7 +118,7 @@ impl Reader {
             Some(ErrorCode::OffsetOutOfRange) => return self.skip_lost().await,
             Some(code) => {
                 let partition = self.range.partition.clone();
-                return Err(SourceError::Partition { partition, code }.into());
+                return Err(KafkaSourceError::Partition { partition, code }.into());
             }
         }
         self.high_watermark = fetched.high_watermark;

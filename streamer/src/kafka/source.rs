@@ -31,7 +31,7 @@ pub struct OffsetRange {
 }
 
 #[derive(Debug, Error)]
-pub enum SourceError {
+pub enum KafkaSourceError {
     #[error(transparent)]
     Request(#[from] RequestError),
     #[error(
@@ -80,7 +80,7 @@ impl KafkaSource {
     }
 
     /// Where a query without a checkpoint begins.
-    pub async fn starting_offsets(&self) -> Result<PartitionOffsets, SourceError> {
+    pub async fn starting_offsets(&self) -> Result<PartitionOffsets, KafkaSourceError> {
         let assigned = self.partitions().await?;
         match &self.options.starting {
             StartingOffsets::Earliest => self.list(&assigned, |_| OffsetSpec::Earliest).await,
@@ -101,7 +101,7 @@ impl KafkaSource {
     }
 
     /// The ends of all partitions that there are, and the beginnings of those that `known` lacks.
-    pub async fn latest_offsets(&self, known: &PartitionOffsets) -> Result<LatestOffsets, SourceError> {
+    pub async fn latest_offsets(&self, known: &PartitionOffsets) -> Result<LatestOffsets, KafkaSourceError> {
         let partitions = self.partitions().await?;
         let added: BTreeSet<_> =
             partitions.iter().filter(|partition| !known.0.contains_key(*partition)).cloned().collect();
@@ -117,7 +117,7 @@ impl KafkaSource {
         &self,
         from: &PartitionOffsets,
         to: &PartitionOffsets,
-    ) -> Result<Vec<OffsetRange>, SourceError> {
+    ) -> Result<Vec<OffsetRange>, KafkaSourceError> {
         let gone: Vec<_> = from.0.keys().filter(|partition| !to.0.contains_key(*partition)).collect();
         if !gone.is_empty() {
             self.report_data_loss(format!("{} are gone", joined(gone)))?;
@@ -145,7 +145,7 @@ impl KafkaSource {
         Ok(ranges)
     }
 
-    pub async fn log_start_offset(&self, partition: &TopicPartition) -> Result<i64, SourceError> {
+    pub async fn log_start_offset(&self, partition: &TopicPartition) -> Result<i64, KafkaSourceError> {
         let listed = self.list(&BTreeSet::from([partition.clone()]), |_| OffsetSpec::Earliest).await?;
         Ok(listed.0.get(partition).copied().unwrap_or_default())
     }
@@ -155,7 +155,7 @@ impl KafkaSource {
         &self,
         offsets: &PartitionOffsets,
         max_wait: Duration,
-    ) -> Result<(), SourceError> {
+    ) -> Result<(), KafkaSourceError> {
         let partitions = offsets.0.iter().map(|(partition, offset)| FetchPartition {
             topic: partition.topic.clone(),
             partition: partition.partition,
@@ -178,15 +178,15 @@ impl KafkaSource {
     }
 
     /// Fails, or warns where the query is to go on all the same.
-    pub fn report_data_loss(&self, what: String) -> Result<(), SourceError> {
+    pub fn report_data_loss(&self, what: String) -> Result<(), KafkaSourceError> {
         if self.options.fail_on_data_loss {
-            return Err(SourceError::DataLoss { what });
+            return Err(KafkaSourceError::DataLoss { what });
         }
         tracing::warn!("{what}. Some data may have been lost; failOnDataLoss is false, so the query goes on");
         Ok(())
     }
 
-    async fn partitions(&self) -> Result<BTreeSet<TopicPartition>, SourceError> {
+    async fn partitions(&self) -> Result<BTreeSet<TopicPartition>, KafkaSourceError> {
         match &self.options.subscription {
             Subscription::Assign(partitions) => Ok(partitions.iter().cloned().collect()),
             Subscription::Subscribe(topics) => self.partitions_of(topics).await,
@@ -198,7 +198,7 @@ impl KafkaSource {
         }
     }
 
-    async fn partitions_of(&self, topics: &[String]) -> Result<BTreeSet<TopicPartition>, SourceError> {
+    async fn partitions_of(&self, topics: &[String]) -> Result<BTreeSet<TopicPartition>, KafkaSourceError> {
         if topics.is_empty() {
             return Ok(BTreeSet::new());
         }
@@ -207,7 +207,7 @@ impl KafkaSource {
         let mut partitions = BTreeSet::new();
         for name in topics {
             let topic = metadata.topic(name).filter(|topic| topic.error.is_none());
-            let topic = topic.ok_or_else(|| SourceError::UnknownTopic {
+            let topic = topic.ok_or_else(|| KafkaSourceError::UnknownTopic {
                 topic: name.clone(),
                 servers: self.options.bootstrap_servers.clone(),
             })?;
@@ -221,7 +221,7 @@ impl KafkaSource {
         &self,
         partitions: &BTreeSet<TopicPartition>,
         spec: impl Fn(&TopicPartition) -> OffsetSpec,
-    ) -> Result<PartitionOffsets, SourceError> {
+    ) -> Result<PartitionOffsets, KafkaSourceError> {
         let listed = self.list_optional(partitions, spec).await?;
         let offsets = listed.into_iter().map(|(partition, offset)| (partition, offset.unwrap_or(0)));
         Ok(PartitionOffsets(offsets.collect()))
@@ -231,7 +231,7 @@ impl KafkaSource {
         &self,
         partitions: &BTreeSet<TopicPartition>,
         spec: impl Fn(&TopicPartition) -> OffsetSpec,
-    ) -> Result<BTreeMap<TopicPartition, Option<i64>>, SourceError> {
+    ) -> Result<BTreeMap<TopicPartition, Option<i64>>, KafkaSourceError> {
         if partitions.is_empty() {
             return Ok(BTreeMap::new());
         }
@@ -246,7 +246,10 @@ impl KafkaSource {
         Ok(offsets.collect())
     }
 
-    async fn resolve_special(&self, mut offsets: PartitionOffsets) -> Result<PartitionOffsets, SourceError> {
+    async fn resolve_special(
+        &self,
+        mut offsets: PartitionOffsets,
+    ) -> Result<PartitionOffsets, KafkaSourceError> {
         for (special, spec) in [(LATEST, OffsetSpec::Latest), (EARLIEST, OffsetSpec::Earliest)] {
             let wanted = offsets.0.iter().filter(|(_, offset)| **offset == special);
             let wanted = wanted.map(|(partition, _)| partition.clone()).collect();
@@ -259,7 +262,7 @@ impl KafkaSource {
         &self,
         timestamps: &PartitionOffsets,
         no_match: NoMatch,
-    ) -> Result<PartitionOffsets, SourceError> {
+    ) -> Result<PartitionOffsets, KafkaSourceError> {
         let partitions = timestamps.0.keys().cloned().collect();
         let timestamp = |partition: &TopicPartition| timestamps.0.get(partition).copied().unwrap_or_default();
         let found =
@@ -271,7 +274,7 @@ impl KafkaSource {
                 (None, NoMatch::Latest) => LATEST,
                 (None, NoMatch::Error) => {
                     let ms = timestamp(&partition);
-                    return Err(SourceError::NoOffsetForTimestamp { partition, ms });
+                    return Err(KafkaSourceError::NoOffsetForTimestamp { partition, ms });
                 }
             };
             offsets.0.insert(partition, offset);
@@ -291,11 +294,14 @@ pub struct LatestOffsets {
 fn check_all_specified(
     assigned: &BTreeSet<TopicPartition>,
     specified: &PartitionOffsets,
-) -> Result<(), SourceError> {
+) -> Result<(), KafkaSourceError> {
     if assigned.iter().eq(specified.0.keys()) {
         return Ok(());
     }
-    Err(SourceError::StartingPartitions { specified: joined(specified.0.keys()), assigned: joined(assigned) })
+    Err(KafkaSourceError::StartingPartitions {
+        specified: joined(specified.0.keys()),
+        assigned: joined(assigned),
+    })
 }
 
 fn joined<'a>(partitions: impl IntoIterator<Item = &'a TopicPartition>) -> String {

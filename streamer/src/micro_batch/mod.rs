@@ -2,45 +2,51 @@
 //! Spark's `MicroBatchExecution`.
 //!
 //! Killed between any two steps, the query goes on with the batch that was logged and not committed, over the very
-//! range that was logged. State of version N+1 is written before the sink gets batch N's rows, and written again then.
+//! range that was logged. State of version N+1 is written before the sink has all of batch N's rows, and written again
+//! then.
 
+mod idle;
 mod report;
 mod resume;
 
 use std::ops::ControlFlow;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
-use ottla_client::Client;
+use parking_lot::Mutex;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::batch_run::{BatchRunError, BatchRunner};
+use crate::batch_run::{BatchRunError, BatchRunner, BatchTask};
 use crate::checkpoint::commit_log::CommitMetadata;
 use crate::checkpoint::offset_log::{OffsetSeq, OffsetSeqMetadata};
 use crate::checkpoint::{Checkpoint, CheckpointError};
-use crate::kafka::offsets::{OffsetsJsonError, PartitionOffsets};
-use crate::kafka::rate_limit::rate_limit;
-use crate::kafka::source::{KafkaSource, LatestOffsets, SourceError};
+use crate::operators::context::Watermarks;
+use crate::operators::watermark_tracker::WatermarkTracker;
 use crate::progress::StreamingQueryProgress;
 use crate::session::StreamingPlan;
 use crate::sink::Sink;
+use crate::source::{Connections, LatestOffset, Offset, ReadLimit, Source, SourceError};
 use crate::stop::StopSignal;
 use crate::trigger::Trigger;
 use report::Timing;
 
-/// How long the broker holds back its answer while nothing comes; new partitions are looked for as often.
-const MAX_IDLE: Duration = Duration::from_millis(500);
-
 /// A query with a checkpoint, a sink and a trigger.
 pub struct StreamingQuery {
     checkpoint: Checkpoint,
-    sources: Vec<KafkaSource>,
+    connections: Arc<Connections>,
+    /// Opened when the query runs.
+    sources: Vec<Box<dyn Source>>,
     runner: BatchRunner,
     trigger: Trigger,
-    observer: Box<dyn Observer>,
+    observer: SharedObserver,
+    name: Option<String>,
     run_id: Uuid,
     last_trigger: Option<Instant>,
 }
+
+/// Its steps are told from inside a batch, too.
+pub(crate) type SharedObserver = Arc<Mutex<Box<dyn Observer>>>;
 
 /// Sees what the query does.
 pub trait Observer: Send {
@@ -55,7 +61,7 @@ pub trait Observer: Send {
     }
 }
 
-/// The steps of a batch, in order.
+/// The steps of a batch, in order. Each stateful operator writes its state for itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     OffsetsLogged,
@@ -70,8 +76,6 @@ pub enum StreamingQueryError {
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
     Source(#[from] SourceError),
-    #[error("the offsets in the checkpoint cannot be read: {0}")]
-    Offsets(#[from] OffsetsJsonError),
     #[error(
         "There are {logged} sources in the checkpoint offsets and now there are {requested} sources requested by the \
          query. Cannot continue."
@@ -83,70 +87,74 @@ pub enum StreamingQueryError {
     Interrupted,
 }
 
-/// What one batch reads, of each source.
+/// What one batch reads, of each source. `None` for a source that has no offset yet.
 struct Batch {
     id: u64,
-    /// Empty partition maps for a source that has no offset yet.
-    from: Vec<PartitionOffsets>,
-    to: Vec<PartitionOffsets>,
+    from: Vec<Option<Offset>>,
+    to: Vec<Option<Offset>>,
     metadata: OffsetSeqMetadata,
-    /// The ends of the partitions, where they were asked for.
-    latest: Option<Vec<PartitionOffsets>>,
+    /// How far the sources reach, where they were asked.
+    latest: Vec<Option<Offset>>,
     is_first: bool,
 }
 
 /// Where the query stands: everything before is committed.
 struct Standing {
     next_batch: u64,
-    from: Vec<PartitionOffsets>,
+    from: Vec<Option<Offset>>,
     /// Of the last batch.
     metadata: Option<OffsetSeqMetadata>,
+    watermark: WatermarkTracker,
 }
 
 impl StreamingQuery {
     pub fn new(
         plan: StreamingPlan,
-        client: &Client,
+        connections: Arc<Connections>,
         checkpoint: Checkpoint,
         sink: Box<dyn Sink>,
         trigger: Trigger,
         observer: Box<dyn Observer>,
     ) -> StreamingQuery {
-        let options = plan.streams.iter().map(|stream| stream.options.clone());
-        let sources = options.map(|options| KafkaSource::new(client.clone(), options)).collect();
-        let runner = BatchRunner::new(plan, checkpoint.state_folder(0), sink);
+        let runner = BatchRunner::new(plan, &checkpoint, sink);
         StreamingQuery {
             checkpoint,
-            sources,
+            connections,
+            sources: Vec::new(),
             runner,
             trigger,
-            observer,
+            observer: Arc::new(Mutex::new(observer)),
+            name: None,
             run_id: Uuid::new_v4(),
             last_trigger: None,
         }
     }
 
+    /// As it is called in the progress.
+    pub fn with_name(self, name: &str) -> StreamingQuery {
+        StreamingQuery { name: Some(name.to_owned()), ..self }
+    }
+
     /// Runs until the trigger has no more batches, or until it is asked to stop.
     pub async fn run(mut self, mut stop: StopSignal) -> Result<(), StreamingQueryError> {
+        if !self.open_sources(&mut stop).await? {
+            return Ok(());
+        }
         let Some((mut standing, reran)) = self.resume(&mut stop).await? else {
             return Ok(());
         };
         if reran && self.trigger == Trigger::Once {
             return Ok(());
         }
-        let mut available_now = None;
+        if self.trigger == Trigger::AvailableNow {
+            for source in &mut self.sources {
+                source.prepare_for_available_now().await?;
+            }
+        }
         while !stop.is_requested() {
             let started = (Instant::now(), now_ms());
-            let latest = match &available_now {
-                Some(latest) => Clone::clone(latest),
-                None => self.latest_offsets(&standing.from).await?,
-            };
-            if self.trigger == Trigger::AvailableNow {
-                available_now.get_or_insert_with(|| latest.clone());
-            }
-            let to = self.limited(&standing.from, &latest);
-            // Spark runs its first batch even where there is nothing to read.
-            if standing.next_batch > 0 && to == standing.from {
+            let latest = self.latest_offsets(&standing.from).await?;
+            if !self.has_batch(&standing, &latest) {
                 match self.trigger {
                     Trigger::Once | Trigger::AvailableNow => return Ok(()),
                     Trigger::ProcessingTime(interval) => {
@@ -155,108 +163,111 @@ impl StreamingQuery {
                 }
                 continue;
             }
-            standing = self.run_next(standing, latest, to, started).await?;
+            standing = self.run_next(standing, latest, started).await?;
             match self.trigger {
                 Trigger::Once => return Ok(()),
                 Trigger::AvailableNow => {}
-                Trigger::ProcessingTime(interval) => wait_for_tick(interval, &mut stop).await,
+                Trigger::ProcessingTime(interval) => idle::wait_for_tick(interval, &mut stop).await,
             }
         }
         Ok(())
+    }
+
+    /// Whether there is data, or a watermark that has moved lets operators give out rows or drop state.
+    fn has_batch(&self, standing: &Standing, latest: &[LatestOffset]) -> bool {
+        let is_first = standing.next_batch == 0;
+        let mut offsets = standing.from.iter().zip(latest);
+        // Spark runs its first batch even where there is nothing between two offsets.
+        offsets.any(|(from, latest)| latest.end.is_some() && (is_first || latest.end != *from))
+            || self.runner.waits_for(standing.watermark.watermark_ms())
     }
 
     /// Logs the next batch and runs it.
     async fn run_next(
         &mut self,
         standing: Standing,
-        latest: Vec<LatestOffsets>,
-        to: Vec<PartitionOffsets>,
+        latest: Vec<LatestOffset>,
         (started, timestamp_ms): (Instant, i64),
     ) -> Result<Standing, StreamingQueryError> {
         let mut timing = Timing::start(started, timestamp_ms);
         timing.mark("latestOffset");
         let earlier = standing.metadata.as_ref().map(|metadata| &metadata.conf);
         let metadata = OffsetSeqMetadata {
-            batch_watermark_ms: 0,
+            batch_watermark_ms: standing.watermark.watermark_ms(),
             batch_timestamp_ms: now_ms(),
             conf: self.runner.conf().logged(earlier),
         };
-        let offsets = to.iter().map(|offsets| Some(offsets.to_json())).collect();
+        let (ends, latest): (Vec<_>, Vec<_>) =
+            latest.into_iter().map(|latest| (latest.end, latest.available)).unzip();
+        let to: Vec<_> =
+            ends.into_iter().zip(&standing.from).map(|(end, from)| end.or(from.clone())).collect();
+        let offsets = to.iter().map(|offset| offset.clone().map(|offset| offset.0)).collect();
         let id = standing.next_batch;
         self.checkpoint.log_offsets(id, &OffsetSeq { metadata: Some(metadata.clone()), offsets })?;
         self.step(id, Step::OffsetsLogged)?;
+        for (source, end) in self.sources.iter_mut().zip(&standing.from) {
+            if let Some(end) = end.as_ref().filter(|_| id > 0) {
+                source.commit(end).await?;
+            }
+        }
         self.purge(id)?;
         timing.mark("walCommit");
-        let latest = latest.into_iter().map(|latest| latest.ends).collect();
-        let batch = Batch { id, from: standing.from, to, metadata, latest: Some(latest), is_first: id == 0 };
-        self.run_batch(&batch, &mut timing).await?;
-        Ok(Standing { next_batch: id + 1, from: batch.to, metadata: Some(batch.metadata) })
+        let batch = Batch { id, from: standing.from, to, metadata, latest, is_first: id == 0 };
+        let late_ms = standing.metadata.map_or(0, |metadata| metadata.batch_watermark_ms);
+        let watermark = self.run_batch(&batch, late_ms, standing.watermark, &mut timing).await?;
+        Ok(Standing { next_batch: id + 1, from: batch.to, metadata: Some(batch.metadata), watermark })
     }
 
-    /// The steps after the first one.
-    async fn run_batch(&mut self, batch: &Batch, timing: &mut Timing) -> Result<(), StreamingQueryError> {
-        let failed = |source| StreamingQueryError::Batch { batch_id: batch.id, source };
-        let mut ranges = Vec::new();
-        for ((source, from), to) in self.sources.iter().zip(&batch.from).zip(&batch.to) {
-            ranges.push(source.ranges(from, to).await?);
+    /// The steps after the first one. `late_ms` is the watermark of the batch before.
+    async fn run_batch(
+        &mut self,
+        batch: &Batch,
+        late_ms: i64,
+        mut watermark: WatermarkTracker,
+        timing: &mut Timing,
+    ) -> Result<WatermarkTracker, StreamingQueryError> {
+        let failed = |source| match source {
+            BatchRunError::Interrupted => StreamingQueryError::Interrupted,
+            source => StreamingQueryError::Batch { batch_id: batch.id, source },
+        };
+        let mut reads = Vec::new();
+        for ((source, from), to) in self.sources.iter_mut().zip(&batch.from).zip(&batch.to) {
+            reads.push(match to {
+                Some(to) if from.as_ref() != Some(to) => Some(source.batch(from.as_ref(), to).await?),
+                _ => None,
+            });
         }
-        self.runner.read(&self.sources, ranges);
         timing.mark("getBatch");
-        let planned = self.runner.plan(batch.id, batch.metadata.batch_timestamp_ms).await.map_err(failed)?;
+        let task = BatchTask {
+            id: batch.id,
+            timestamp_ms: batch.metadata.batch_timestamp_ms,
+            watermarks: Watermarks { late_ms, eviction_ms: batch.metadata.batch_watermark_ms },
+            end_offsets: batch.to.iter().map(|to| to.clone().map(|to| to.0)).collect(),
+            observer: self.observer.clone(),
+        };
+        let planned = self.runner.plan(task, reads).await.map_err(failed)?;
         timing.mark("queryPlanning");
-        let computed = self.runner.update_state(planned).await.map_err(failed)?;
-        self.step(batch.id, Step::StateWritten)?;
-        let end_offsets = batch.to.iter().map(|offsets| Some(offsets.to_json())).collect();
-        let run = self.runner.write_rows(computed, end_offsets).await.map_err(failed)?;
+        let run = self.runner.run(planned).await.map_err(failed)?;
         self.step(batch.id, Step::RowsWritten)?;
         timing.mark("addBatch");
-        self.checkpoint.log_commit(batch.id, CommitMetadata::default())?;
+        watermark.update(&run.event_times);
+        let commit = CommitMetadata { next_batch_watermark_ms: watermark.watermark_ms() };
+        self.checkpoint.log_commit(batch.id, commit)?;
         self.step(batch.id, Step::Committed)?;
         timing.mark("commitOffsets");
         let progress = self.progress(batch, timing, run);
-        self.observer.progress(&progress);
-        Ok(())
+        self.observer.lock().progress(&progress);
+        Ok(watermark)
     }
 
-    async fn latest_offsets(&self, from: &[PartitionOffsets]) -> Result<Vec<LatestOffsets>, SourceError> {
-        let sources = self.sources.iter().zip(from);
-        futures::future::try_join_all(sources.map(|(source, from)| source.latest_offsets(from))).await
-    }
-
-    /// Where the next batch ends.
-    fn limited(&self, from: &[PartitionOffsets], latest: &[LatestOffsets]) -> Vec<PartitionOffsets> {
-        let sources = self.sources.iter().zip(from).zip(latest);
-        let limited = sources.map(|((source, from), latest)| {
-            match source.options().max_offsets_per_trigger.filter(|_| self.trigger != Trigger::Once) {
-                None => latest.ends.clone(),
-                Some(limit) => {
-                    let mut known = latest.beginnings.clone();
-                    known.0.extend(from.0.clone());
-                    rate_limit(limit, &known, &latest.ends)
-                }
-            }
-        });
-        limited.collect()
-    }
-
-    /// Waits until the broker has something, or for the trigger's next tick.
-    async fn idle(
-        &self,
-        interval: Duration,
-        from: &[PartitionOffsets],
-        stop: &mut StopSignal,
-    ) -> Result<(), StreamingQueryError> {
-        if !interval.is_zero() {
-            wait_for_tick(interval, stop).await;
-            return Ok(());
-        }
-        let sources = self.sources.iter().zip(from);
-        let waits = sources.map(|(source, from)| Box::pin(source.wait_for_records(from, MAX_IDLE)));
-        tokio::select! {
-            () = stop.requested() => {}
-            (first, _, _) = futures::future::select_all(waits) => first?,
-        }
-        Ok(())
+    async fn latest_offsets(&mut self, from: &[Option<Offset>]) -> Result<Vec<LatestOffset>, SourceError> {
+        let limit =
+            if self.trigger == Trigger::Once { ReadLimit::AllAvailable } else { ReadLimit::OwnOptions };
+        let sources = self.sources.iter_mut().zip(from);
+        futures::future::try_join_all(
+            sources.map(|(source, from)| source.latest_offset(from.as_ref(), limit)),
+        )
+        .await
     }
 
     fn purge(&self, batch_id: u64) -> Result<(), CheckpointError> {
@@ -267,23 +278,10 @@ impl StreamingQuery {
     }
 
     fn step(&mut self, batch_id: u64, step: Step) -> Result<(), StreamingQueryError> {
-        match self.observer.step(batch_id, step) {
+        match self.observer.lock().step(batch_id, step) {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(StreamingQueryError::Interrupted),
         }
-    }
-}
-
-/// Waits for the next multiple of the interval on the clock, as Spark's triggers do.
-async fn wait_for_tick(interval: Duration, stop: &mut StopSignal) {
-    let interval_ms = i64::try_from(interval.as_millis()).unwrap_or(i64::MAX);
-    if interval_ms == 0 {
-        return;
-    }
-    let wait_ms = interval_ms - now_ms().rem_euclid(interval_ms);
-    tokio::select! {
-        () = stop.requested() => {}
-        () = tokio::time::sleep(Duration::from_millis(wait_ms.unsigned_abs())) => {}
     }
 }
 

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 use super::{Batch, StreamingQuery};
 use crate::batch_run::BatchRun;
-use crate::kafka::offsets::PartitionOffsets;
-use crate::progress::{
-    SinkProgress, SourceProgress, StreamingQueryProgress, iso_timestamp, offsets_behind_latest,
-    rows_per_second,
-};
+use crate::operators::context::EventTimeStats;
+use crate::progress::{SinkProgress, SourceProgress, StreamingQueryProgress, iso_timestamp, rows_per_second};
+use crate::source::Offset;
 
 /// How long the phases of a batch took.
 pub(super) struct Timing {
@@ -44,17 +44,17 @@ impl StreamingQuery {
         let num_input_rows = run.input_rows.iter().sum();
         let sources = (0..).zip(&self.sources).map(|(index, source): (usize, _)| {
             let rows = run.input_rows.get(index).copied().unwrap_or_default();
-            let latest = batch.latest.as_ref().and_then(|latest| latest.get(index));
-            let end = batch.to.get(index).cloned().unwrap_or_default();
+            let offset = |offsets: &[Option<Offset>]| offsets.get(index).cloned().flatten();
+            let (end, latest) = (offset(&batch.to), offset(&batch.latest));
             SourceProgress {
                 description: source.description(),
-                start_offset: batch.from.get(index).filter(|_| !batch.is_first).map(PartitionOffsets::to_map),
-                latest_offset: latest.map(PartitionOffsets::to_map),
+                start_offset: offset(&batch.from).filter(|_| !batch.is_first).map(json),
+                latest_offset: latest.clone().map(json),
                 num_input_rows: rows,
                 input_rows_per_second: rows_per_second(rows, since_last),
                 processed_rows_per_second: rows_per_second(rows, Some(elapsed)),
-                metrics: offsets_behind_latest(&end, latest),
-                end_offset: end.to_map(),
+                metrics: end.as_ref().map_or_else(BTreeMap::new, |end| source.metrics(end, latest.as_ref())),
+                end_offset: end.map(json),
             }
         });
         let mut duration_ms = timing.durations_ms.clone();
@@ -62,7 +62,7 @@ impl StreamingQuery {
         StreamingQueryProgress {
             id: self.checkpoint.query_id().to_owned(),
             run_id: self.run_id.to_string(),
-            name: None,
+            name: self.name.clone(),
             timestamp: iso_timestamp(timing.timestamp_ms),
             batch_id: batch.id,
             batch_duration: as_ms(elapsed),
@@ -70,7 +70,8 @@ impl StreamingQuery {
             input_rows_per_second: rows_per_second(num_input_rows, since_last),
             processed_rows_per_second: rows_per_second(num_input_rows, Some(elapsed)),
             duration_ms,
-            state_operators: run.state_operator.into_iter().collect(),
+            event_time: event_time(batch.metadata.batch_watermark_ms, &run.event_times),
+            state_operators: run.state_operators,
             sources: sources.collect(),
             sink: SinkProgress {
                 description: self.runner.sink_description(),
@@ -82,4 +83,21 @@ impl StreamingQuery {
 
 fn as_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Offsets are JSON; one that is not stands there as the text that it is.
+fn json(offset: Offset) -> Value {
+    serde_json::from_str(&offset.0).unwrap_or(Value::String(offset.0))
+}
+
+/// Empty for a query without a watermark.
+fn event_time(watermark_ms: i64, inputs: &[(i64, EventTimeStats)]) -> BTreeMap<&'static str, String> {
+    if inputs.is_empty() {
+        return BTreeMap::new();
+    }
+    let mut all = EventTimeStats::default();
+    inputs.iter().for_each(|(_, stats)| all.merge(*stats));
+    let times = [("avg", all.average_ms()), ("max", all.max_ms()), ("min", all.min_ms())];
+    let times = times.into_iter().filter_map(|(name, ms)| Some((name, iso_timestamp(ms?))));
+    times.chain([("watermark", iso_timestamp(watermark_ms))]).collect()
 }

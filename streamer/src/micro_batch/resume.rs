@@ -2,35 +2,59 @@
 
 use std::time::Instant;
 
+use super::idle::MAX_IDLE;
 use super::report::Timing;
-use super::{Batch, MAX_IDLE, Standing, StreamingQuery, StreamingQueryError, now_ms};
+use super::{Batch, Standing, StreamingQuery, StreamingQueryError, now_ms};
 use crate::checkpoint::Resume;
 use crate::checkpoint::offset_log::OffsetSeq;
-use crate::kafka::offsets::PartitionOffsets;
-use crate::kafka::options::StartingOffsets;
-use crate::kafka::source::{KafkaSource, SourceError};
+use crate::operators::watermark_tracker::WatermarkTracker;
+use crate::source::Offset;
 use crate::stop::StopSignal;
 use crate::trigger::Trigger;
 
 impl StreamingQuery {
+    /// `false` if the query was stopped before its clusters answered.
+    pub(super) async fn open_sources(&mut self, stop: &mut StopSignal) -> Result<bool, StreamingQueryError> {
+        for (index, definition) in self.runner.definitions().into_iter().enumerate() {
+            let folder = self.checkpoint.source_folder(index);
+            tokio::select! {
+                source = definition.open(&folder, &self.connections) => self.sources.push(source?),
+                () = stop.requested() => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
     /// Finds where to go on, and runs the batch again that was not committed. `None` if it was stopped meanwhile.
     pub(super) async fn resume(
         &mut self,
         stop: &mut StopSignal,
     ) -> Result<Option<(Standing, bool)>, StreamingQueryError> {
-        match self.checkpoint.resume()? {
+        let resume = self.checkpoint.resume()?;
+        let conf = match &resume {
+            Resume::Start => None,
+            Resume::Next { from: logged, .. } | Resume::Rerun { to: logged, .. } => logged.metadata.as_ref(),
+        };
+        let policy = self.runner.conf().watermark_policy(conf.map(|metadata| &metadata.conf));
+        match resume {
             Resume::Start => {
                 let Some(from) = self.initial_offsets(stop).await? else {
                     return Ok(None);
                 };
-                Ok(Some((Standing { next_batch: 0, from, metadata: None }, false)))
+                let watermark = WatermarkTracker::new(policy, 0);
+                Ok(Some((Standing { next_batch: 0, from, metadata: None, watermark }, false)))
             }
             Resume::Next { batch_id, from } => {
-                let standing =
-                    Standing { next_batch: batch_id, from: self.parse(&from)?, metadata: from.metadata };
-                Ok(Some((standing, false)))
+                let committed = match batch_id.checked_sub(1) {
+                    Some(last) => self.checkpoint.commit_metadata(last)?.unwrap_or_default(),
+                    None => Default::default(),
+                };
+                let watermark = WatermarkTracker::new(policy, committed.next_batch_watermark_ms);
+                let (from, metadata) = (self.parse(&from)?, from.metadata);
+                Ok(Some((Standing { next_batch: batch_id, from, metadata, watermark }, false)))
             }
             Resume::Rerun { batch_id, from, to } => {
+                let late_ms = late_ms(from.as_ref());
                 let from = match from {
                     Some(from) => self.parse(&from)?,
                     None => match self.initial_offsets(stop).await? {
@@ -40,86 +64,61 @@ impl StreamingQuery {
                 };
                 let to_offsets = self.parse(&to)?;
                 let metadata = to.metadata.unwrap_or_default();
-                let batch = Batch {
-                    id: batch_id,
-                    from,
-                    to: to_offsets,
-                    metadata,
-                    latest: None,
-                    is_first: batch_id == 0,
-                };
+                let watermark = WatermarkTracker::new(policy, metadata.batch_watermark_ms);
+                let latest = vec![None; to_offsets.len()];
+                let is_first = batch_id == 0;
+                let batch = Batch { id: batch_id, from, to: to_offsets, metadata, latest, is_first };
                 let mut timing = Timing::start(Instant::now(), now_ms());
-                self.run_batch(&batch, &mut timing).await?;
-                let standing =
-                    Standing { next_batch: batch_id + 1, from: batch.to, metadata: Some(batch.metadata) };
-                Ok(Some((standing, true)))
+                let watermark = self.run_batch(&batch, late_ms, watermark, &mut timing).await?;
+                let (from, metadata) = (batch.to, Some(batch.metadata));
+                Ok(Some((Standing { next_batch: batch_id + 1, from, metadata, watermark }, true)))
             }
         }
     }
 
-    /// From the checkpoint, or decided now and written there. Waits for topics unless the trigger is for what is there.
+    /// Waits for what the sources read, unless the trigger is for what is there.
     async fn initial_offsets(
         &mut self,
         stop: &mut StopSignal,
-    ) -> Result<Option<Vec<PartitionOffsets>>, StreamingQueryError> {
+    ) -> Result<Option<Vec<Option<Offset>>>, StreamingQueryError> {
+        let waits = matches!(self.trigger, Trigger::ProcessingTime(_));
         let mut initial = Vec::new();
-        for (index, source) in self.sources.clone().into_iter().enumerate() {
-            if let Some(json) = self.checkpoint.initial_offsets(index)? {
-                initial.push(PartitionOffsets::from_json(&json)?);
-                continue;
+        let mut told = false;
+        for source in &mut self.sources {
+            loop {
+                let error = match source.initial_offset().await {
+                    Err(error) if waits && error.is_not_there_yet() => error,
+                    offset => {
+                        initial.push(offset?);
+                        break;
+                    }
+                };
+                if !std::mem::replace(&mut told, true) {
+                    self.observer.lock().waits(&error.to_string());
+                }
+                tokio::select! {
+                    () = stop.requested() => return Ok(None),
+                    () = tokio::time::sleep(MAX_IDLE) => {}
+                }
             }
-            let Some(offsets) = self.starting_offsets(source, stop).await? else {
-                return Ok(None);
-            };
-            self.checkpoint.log_initial_offsets(index, &offsets.to_json())?;
-            initial.push(offsets);
         }
         Ok(Some(initial))
     }
 
-    async fn starting_offsets(
-        &mut self,
-        mut source: KafkaSource,
-        stop: &mut StopSignal,
-    ) -> Result<Option<PartitionOffsets>, StreamingQueryError> {
-        let waits = matches!(self.trigger, Trigger::ProcessingTime(_));
-        let mut told = false;
-        loop {
-            let error = match source.starting_offsets().await {
-                Err(error @ SourceError::UnknownTopic { .. }) if waits => error,
-                offsets => return Ok(Some(offsets?)),
-            };
-            if !std::mem::replace(&mut told, true) {
-                self.observer.waits(&error.to_string());
-            }
-            // What is written to a topic that was not there when the query began has come after its start.
-            source = source.with_latest_as_earliest();
-            tokio::select! {
-                () = stop.requested() => return Ok(None),
-                () = tokio::time::sleep(MAX_IDLE) => {}
-            }
-        }
-    }
-
-    fn parse(&self, offsets: &OffsetSeq) -> Result<Vec<PartitionOffsets>, StreamingQueryError> {
+    fn parse(&self, offsets: &OffsetSeq) -> Result<Vec<Option<Offset>>, StreamingQueryError> {
         let (logged, requested) = (offsets.offsets.len(), self.sources.len());
         if logged != requested {
             return Err(StreamingQueryError::SourceCount { logged, requested });
         }
-        let parse = |json: &Option<String>| {
-            json.as_deref().map_or(Ok(PartitionOffsets::default()), PartitionOffsets::from_json)
-        };
-        Ok(offsets.offsets.iter().map(parse).collect::<Result<_, _>>()?)
+        let offsets = self.sources.iter().zip(&offsets.offsets);
+        let parsed =
+            offsets.map(|(source, json)| json.as_deref().map(|json| source.offset(json)).transpose());
+        parsed.map(|offset| offset.map_err(StreamingQueryError::from)).collect()
     }
 }
 
-impl KafkaSource {
-    /// For a query that began before its topic.
-    fn with_latest_as_earliest(self) -> KafkaSource {
-        let mut options = self.options().clone();
-        if options.starting == StartingOffsets::Latest {
-            options.starting = StartingOffsets::Earliest;
-        }
-        KafkaSource::new(self.client().clone(), options)
-    }
+/// The watermark of the batch before the one that runs again.
+fn late_ms(before: Option<&OffsetSeq>) -> i64 {
+    let metadata = before.and_then(|before| before.metadata.as_ref());
+    metadata.map_or(0, |metadata| metadata.batch_watermark_ms)
 }

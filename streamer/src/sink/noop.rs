@@ -14,7 +14,7 @@ pub struct NoopSink;
 #[async_trait]
 impl Sink for NoopSink {
     fn description(&self) -> String {
-        "NoopTable".to_owned()
+        "org.apache.spark.sql.execution.datasources.noop.NoopTable$".to_owned()
     }
 
     fn supports(&self, _mode: OutputMode) -> Result<(), SinkError> {

@@ -2,6 +2,7 @@
 
 mod column_name;
 mod error;
+mod time_window;
 mod tokens;
 
 use std::ops::ControlFlow;
@@ -58,6 +59,7 @@ pub fn parse(text: &str, is_function: &dyn Fn(&str) -> bool) -> Result<Streaming
     let Statement::Query(mut query) = statement else {
         return Err(SqlError::NotServed(first_words(&statement)));
     };
+    time_window::write_out(&mut query);
     let columns = output_columns(&query.body, &|name| tokens.spelled(name));
     tell_columns_apart(&mut query.body);
     let mut resolver = Resolver {

@@ -21,8 +21,8 @@ async fn complete_mode_gives_every_group_and_update_mode_the_changed_ones() {
             OutputMode::Complete,
             vec![
                 r#"{"carrier":"AA","count(1)":2}"#,
-                r#"{"carrier":"UA","count(1)":4}"#,
                 r#"{"carrier":"DL","count(1)":1}"#,
+                r#"{"carrier":"UA","count(1)":4}"#,
             ],
         ),
         (OutputMode::Update, vec![r#"{"carrier":"UA","count(1)":4}"#, r#"{"carrier":"DL","count(1)":1}"#]),
@@ -77,7 +77,7 @@ async fn a_changed_aggregation_does_not_take_over_the_state() {
     kafka.put("words", 0, ["b"]).await;
     let changed = job("SELECT offset, count(*) FROM STREAM words GROUP BY offset");
     let error = changed.run(&kafka, checkpoint.path()).await.error.unwrap();
-    assert!(error.contains("1.delta.arrow") && error.contains("Neither may change"), "{error}");
+    assert!(error.contains("value Binary") && error.contains("wants keys (offset"), "{error}");
 }
 
 #[tokio::test]

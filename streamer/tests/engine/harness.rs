@@ -15,6 +15,7 @@ use ottla_stream::conf::Conf;
 use ottla_stream::output_mode::OutputMode;
 use ottla_stream::progress::StreamingQueryProgress;
 use ottla_stream::sink::{JsonLinesSink, Sink, SinkBatch, SinkError};
+use ottla_stream::source::Connections;
 use ottla_stream::stop::{self, StopSignal};
 use ottla_stream::trigger::Trigger;
 use ottla_stream::{Observer, Session, Step, StreamingQuery};
@@ -151,7 +152,8 @@ impl Job {
         let sink = Box::new(RecordingSink { seen: seen.clone() });
         let observer = Box::new(Recorder { seen, crash });
         let checkpoint = Checkpoint::open(checkpoint)?;
-        let query = StreamingQuery::new(plan, &kafka.client, checkpoint, sink, self.trigger, observer);
+        let connections = Arc::new(Connections::new(|_| {}));
+        let query = StreamingQuery::new(plan, connections, checkpoint, sink, self.trigger, observer);
         Ok(query.run(stop).await?)
     }
 }

@@ -1,0 +1,260 @@
+//! An aggregation over micro-batches. Spark's `StateStoreRestoreExec` and `StateStoreSaveExec`.
+//!
+//! Between the partial and the final half of DataFusion's aggregation stands [`StatefulAggregateExec`]: it merges the
+//! partial states of a batch's groups with those of earlier batches, and hands on the groups that the output mode asks for.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::datasource::memory::MemorySourceConfig;
+use datafusion::error::{DataFusionError, Result};
+use datafusion::execution::TaskContext;
+use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
+use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{
+    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
+    Partitioning, PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream, collect,
+};
+use futures::{TryFutureExt, stream};
+
+use super::context::{BatchContext, StateMetrics, Watermarks, elapsed_ms};
+use super::event_time::EventTimeKey;
+use super::group_state::GroupState;
+use super::incremental::StatefulNode;
+use super::only_child;
+use crate::output_mode::OutputMode;
+use crate::source::reads_stream;
+
+/// Puts state between the halves of every aggregation over a stream.
+pub(super) fn with_state(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+    let with_state = plan.transform_up(|node| {
+        let Some(partial) = as_aggregate(&node, AggregateMode::Partial).filter(|_| reads_stream(&node))
+        else {
+            return Ok(Transformed::no(node));
+        };
+        let stateful = StatefulAggregateExec::new(in_one_partition(node.clone()), partial);
+        Ok(Transformed::yes(Arc::new(stateful)))
+    })?;
+    Ok(with_state.data)
+}
+
+fn in_one_partition(plan: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
+    match plan.output_partitioning().partition_count() {
+        1 => plan,
+        _ => Arc::new(CoalescePartitionsExec::new(plan)),
+    }
+}
+
+fn as_aggregate(plan: &Arc<dyn ExecutionPlan>, mode: AggregateMode) -> Option<&AggregateExec> {
+    let plan: &dyn Any = plan.as_ref();
+    plan.downcast_ref::<AggregateExec>().filter(|aggregate| *aggregate.mode() == mode)
+}
+
+/// Takes the partial states of groups, and gives them merged with the state.
+#[derive(Debug)]
+pub(super) struct StatefulAggregateExec {
+    input: Arc<dyn ExecutionPlan>,
+    /// The partial half, whose aggregates merge states as well.
+    template: AggregateTemplate,
+    keys: usize,
+    event_time: Option<EventTimeKey>,
+    id: Option<usize>,
+    properties: Arc<PlanProperties>,
+}
+
+/// What it takes to merge partial states.
+#[derive(Clone, Debug)]
+struct AggregateTemplate {
+    groups: PhysicalGroupBy,
+    aggregates: Vec<Arc<AggregateFunctionExpr>>,
+    /// The grouping columns, then the states of the aggregates.
+    schema: SchemaRef,
+}
+
+impl StatefulAggregateExec {
+    fn new(input: Arc<dyn ExecutionPlan>, partial: &AggregateExec) -> StatefulAggregateExec {
+        let template = AggregateTemplate {
+            groups: partial.group_expr().as_final(),
+            aggregates: partial.aggr_expr().to_vec(),
+            schema: partial.schema(),
+        };
+        let keys = partial.group_expr().num_group_exprs();
+        StatefulAggregateExec::with(input, template, keys, None)
+    }
+
+    fn with(
+        input: Arc<dyn ExecutionPlan>,
+        template: AggregateTemplate,
+        keys: usize,
+        id: Option<usize>,
+    ) -> StatefulAggregateExec {
+        let schema = &template.schema;
+        let event_time = EventTimeKey::find(schema.fields().iter().take(keys).map(AsRef::as_ref));
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema.clone()),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Final,
+            Boundedness::Bounded,
+        );
+        StatefulAggregateExec { input, template, keys, event_time, id, properties: Arc::new(properties) }
+    }
+}
+
+impl StatefulNode for StatefulAggregateExec {
+    fn operator_name(&self) -> &'static str {
+        "stateStoreSave"
+    }
+
+    fn waits_for_watermark(&self, mode: OutputMode) -> bool {
+        self.event_time.is_some() && mode != OutputMode::Complete
+    }
+
+    fn numbered(&self, id: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        let (input, template) = (self.input.clone(), self.template.clone());
+        Ok(Arc::new(StatefulAggregateExec::with(input, template, self.keys, Some(id))))
+    }
+}
+
+impl DisplayAs for StatefulAggregateExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StatefulAggregateExec")
+    }
+}
+
+impl ExecutionPlan for StatefulAggregateExec {
+    fn name(&self) -> &'static str {
+        "StatefulAggregateExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![&self.input]
+    }
+
+    fn apply_expressions(
+        &self,
+        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let input = only_child(children)?;
+        Ok(Arc::new(StatefulAggregateExec::with(input, self.template.clone(), self.keys, self.id)))
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
+    }
+
+    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let run = AggregateRun {
+            input: self.input.clone(),
+            template: self.template.clone(),
+            keys: self.keys,
+            event_time: self.event_time,
+            id: self.id,
+        };
+        let groups = run.run(context).map_ok(|groups| stream::iter(groups.into_iter().map(Ok)));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), groups.try_flatten_stream())))
+    }
+}
+
+/// One batch of the operator.
+struct AggregateRun {
+    input: Arc<dyn ExecutionPlan>,
+    template: AggregateTemplate,
+    keys: usize,
+    event_time: Option<EventTimeKey>,
+    id: Option<usize>,
+}
+
+impl AggregateRun {
+    async fn run(self, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
+        let batch = BatchContext::of(&context)?;
+        let Watermarks { late_ms, eviction_ms } = batch.operator(self.id)?.watermarks;
+        let codec = GroupState::new(self.template.schema.clone(), self.keys, self.event_time)?;
+        let mut metrics = StateMetrics::default();
+
+        let arrived = collect(self.input.clone(), context.clone()).await?;
+        let started = Instant::now();
+        let mut groups = self.merge(arrived, &context).await?;
+        if batch.output_mode != OutputMode::Complete {
+            (groups, metrics.rows_dropped) = codec.without_late(groups, late_ms)?;
+        }
+        let mut state = batch.open(self.id, "", &codec.description())?;
+        let known = codec.lookup(&state, &groups)?;
+        if known.iter().any(|known| known.num_rows() > 0) {
+            groups.splice(0..0, known);
+            groups = self.merge(groups, &context).await?;
+        }
+        codec.put(&mut state, &groups)?;
+        metrics.rows_updated = groups.iter().map(|groups| groups.num_rows() as u64).sum();
+        metrics.updates_ms = elapsed_ms(started);
+
+        let started = Instant::now();
+        let output = match batch.output_mode {
+            OutputMode::Complete => codec.all(&state)?,
+            OutputMode::Update => {
+                metrics.rows_removed = codec.evict(&mut state, eviction_ms, &mut |_| Ok(()))?;
+                groups
+            }
+            OutputMode::Append => {
+                let mut done = Vec::new();
+                metrics.rows_removed = codec.evict(&mut state, eviction_ms, &mut |groups| {
+                    done.push(groups);
+                    Ok(())
+                })?;
+                done
+            }
+        };
+        metrics.removals_ms = elapsed_ms(started);
+        batch.commit(self.id, "", state, metrics)?;
+        Ok(output)
+    }
+
+    /// One row per group out of several.
+    async fn merge(&self, rows: Vec<RecordBatch>, context: &Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
+        if rows.is_empty() {
+            return Ok(rows);
+        }
+        let AggregateTemplate { groups, aggregates, schema } = &self.template;
+        let input: Arc<dyn ExecutionPlan> = MemorySourceConfig::try_new_exec(&[rows], schema.clone(), None)?;
+        let merge = AggregateExec::try_new(
+            AggregateMode::PartialReduce,
+            groups.clone(),
+            aggregates.clone(),
+            vec![None; aggregates.len()],
+            input,
+            schema.clone(),
+        )?;
+        let merged = collect(Arc::new(merge), context.clone()).await?;
+        merged.into_iter().map(|batch| with_schema(&batch, schema)).collect()
+    }
+}
+
+/// The same columns; only their nullability may have been told otherwise.
+fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = batch.columns().to_vec();
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(DataFusionError::from)
+}

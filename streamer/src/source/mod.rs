@@ -1,0 +1,109 @@
+//! What a query reads: sources with offsets that a batch can name and find again. Spark's `MicroBatchStream`.
+//!
+//! A [`SourceDefinition`] is what the query's text says of a stream; opened, it is a [`Source`], which a running query
+//! owns. A batch reads the rows behind one offset up to another; asked again, the same rows come.
+
+mod connections;
+mod error;
+mod scan;
+mod table;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::Session;
+use datafusion::error::Result as EngineResult;
+use datafusion::physical_plan::ExecutionPlan;
+
+pub use connections::Connections;
+pub use error::SourceError;
+pub(crate) use scan::{StreamScanExec, reads_stream};
+pub use table::StreamTable;
+
+/// A place in a source, as the JSON that stands in the checkpoint's `offsets/N`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offset(pub String);
+
+/// A stream as the query's text declares it.
+#[async_trait]
+pub trait SourceDefinition: Send + Sync + fmt::Debug {
+    fn schema(&self) -> SchemaRef;
+
+    /// `folder` is the source's own in the checkpoint, `sources/<i>`; it may not exist yet.
+    async fn open(
+        &self,
+        folder: &Path,
+        connections: &Arc<Connections>,
+    ) -> Result<Box<dyn Source>, SourceError>;
+}
+
+/// One stream of a running query.
+#[async_trait]
+pub trait Source: Send {
+    /// As Spark describes the source in its progress.
+    fn description(&self) -> String;
+
+    /// Reads an offset of the checkpoint, in this source's own spelling.
+    fn offset(&self, json: &str) -> Result<Offset, SourceError>;
+
+    /// Where a query without a checkpoint begins, the same at each call. `None`: before anything that the source has.
+    async fn initial_offset(&mut self) -> Result<Option<Offset>, SourceError>;
+
+    /// From now on the source has no more than it has now: `availableNow`.
+    async fn prepare_for_available_now(&mut self) -> Result<(), SourceError>;
+
+    /// How far the source reaches, and how far the batch that begins at `from` reads.
+    async fn latest_offset(
+        &mut self,
+        from: Option<&Offset>,
+        limit: ReadLimit,
+    ) -> Result<LatestOffset, SourceError>;
+
+    /// The rows behind `from` up to `to`.
+    async fn batch(&mut self, from: Option<&Offset>, to: &Offset) -> Result<Arc<dyn BatchRead>, SourceError>;
+
+    /// All batches up to `end` are in the sink: what lies before is not asked for again.
+    async fn commit(&mut self, _end: &Offset) -> Result<(), SourceError> {
+        Ok(())
+    }
+
+    /// Returns as soon as there may be rows behind `from`, at the latest after `max_wait`.
+    async fn wait_for_data(&mut self, from: Option<&Offset>, max_wait: Duration) -> Result<(), SourceError>;
+
+    /// Spark's per-source metrics of a batch that ended at `end`.
+    fn metrics(&self, _end: &Offset, _latest: Option<&Offset>) -> BTreeMap<&'static str, String> {
+        BTreeMap::new()
+    }
+}
+
+/// Whether the source's own limits, such as `maxOffsetsPerTrigger`, hold: not for the trigger `once`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadLimit {
+    OwnOptions,
+    AllAvailable,
+}
+
+/// Both `None` while the source has nothing at all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LatestOffset {
+    /// Up to here the next batch reads; equal to where it begins if there is nothing for it.
+    pub end: Option<Offset>,
+    /// Up to here there is data: `latestOffset` in the progress.
+    pub available: Option<Offset>,
+}
+
+/// The rows of one batch.
+#[async_trait]
+pub trait BatchRead: Send + Sync + fmt::Debug {
+    /// A plan for the columns at these places of the schema, in their order. `None` if there is no row.
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: &[usize],
+    ) -> EngineResult<Option<Arc<dyn ExecutionPlan>>>;
+}
