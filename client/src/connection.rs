@@ -128,6 +128,11 @@ impl Connection {
         versions.map_err(|cause| ConnectError::NotKafka { server: server(), cause })
     }
 
+    /// The level of `transaction.version` that the broker has finalised.
+    pub(crate) fn transaction_version(&self) -> i16 {
+        self.versions.transaction_version()
+    }
+
     pub(crate) fn is_closed(&self) -> bool {
         self.requests.is_closed()
     }

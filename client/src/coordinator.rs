@@ -1,4 +1,4 @@
-//! FindCoordinator v4–6: which broker keeps a group. v4: several keys at once (KIP-699).
+//! FindCoordinator v4–6: which broker keeps a group or a transactional id. v4: several keys at once (KIP-699).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,19 +11,25 @@ use crate::address::HostPort;
 use crate::client::Client;
 use crate::cluster::Lane;
 use crate::error::{KafkaError, RequestError, Subject};
+use crate::transaction::TransactionProtocol;
 
 const VERSIONS: VersionRange = VersionRange { min: 4, max: 6 };
-/// `key_type` of a group; 1 is a transactional id.
-const GROUP: i8 = 0;
-
-/// The coordinators found so far, by group.
+/// The coordinators found so far, by `key_type` and key.
 #[derive(Debug, Default)]
-pub(crate) struct Coordinators(Mutex<HashMap<String, HostPort>>);
+pub(crate) struct Coordinators(Mutex<HashMap<(i8, String), HostPort>>);
 
-/// How to reach a group's coordinator.
+/// What a coordinator keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CoordinatorKey<'a> {
+    Group(&'a str),
+    /// By transactional id.
+    Transaction(&'a str),
+}
+
+/// How to reach a coordinator.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line<'a> {
-    pub(crate) group: &'a str,
+    pub(crate) key: CoordinatorKey<'a>,
     pub(crate) lane: Lane,
     pub(crate) patience: Duration,
 }
@@ -38,8 +44,29 @@ impl Client {
         build: impl Fn(i16) -> R,
         code_of: impl Fn(&R::Response) -> i16,
     ) -> Result<R::Response, RequestError> {
-        let line = Line { group, lane: Lane::Coordinator, patience: self.config().request_timeout };
+        self.call_coordinator_of(CoordinatorKey::Group(group), versions, build, code_of).await
+    }
+
+    /// As [`Client::call_coordinator`], for whatever has one.
+    pub(crate) async fn call_coordinator_of<R: Request>(
+        &self,
+        key: CoordinatorKey<'_>,
+        versions: VersionRange,
+        build: impl Fn(i16) -> R,
+        code_of: impl Fn(&R::Response) -> i16,
+    ) -> Result<R::Response, RequestError> {
+        let line = Line { key, lane: Lane::Coordinator, patience: self.config().request_timeout };
         self.call_coordinator_on(line, versions, build, code_of).await
+    }
+
+    /// The protocol in which this coordinator, which has answered before, runs transactions.
+    pub(crate) async fn transaction_protocol(
+        &self,
+        key: CoordinatorKey<'_>,
+    ) -> Result<TransactionProtocol, RequestError> {
+        let server = self.coordinator_server(key).await?;
+        let connection = self.connection(&server, Lane::Coordinator).await?;
+        Ok(TransactionProtocol::of_level(connection.transaction_version()))
     }
 
     /// As [`Client::call_coordinator`], for a member that has a lane of its own.
@@ -56,12 +83,12 @@ impl Client {
                 Ok(response) => {
                     match ErrorCode::try_from_code(code_of(&response)).filter(|code| is_away(*code)) {
                         None => return Ok(response),
-                        Some(code) => RequestError::kafka(Subject::Group(line.group.to_owned()), code),
+                        Some(code) => RequestError::kafka(line.key.subject(), code),
                     }
                 }
                 Err(error) => error,
             };
-            self.coordinators().0.lock().remove(line.group);
+            self.coordinators().0.lock().remove(&line.key.entry());
             if !error.is_retriable() || !attempts.pause().await {
                 return Err(error);
             }
@@ -74,30 +101,53 @@ impl Client {
         versions: VersionRange,
         build: impl Fn(i16) -> R,
     ) -> Result<R::Response, RequestError> {
-        let known = self.coordinators().0.lock().get(line.group).cloned();
-        let server = match known {
-            Some(server) => server,
-            None => self.find_coordinator(line.group).await?,
-        };
+        let server = self.coordinator_server(line.key).await?;
         self.connection(&server, line.lane).await?.call_within(line.patience, versions, build).await
     }
 
-    async fn find_coordinator(&self, group: &str) -> Result<HostPort, RequestError> {
-        let key = StrBytes::from_string(group.to_owned());
-        let request =
-            FindCoordinatorRequest::default().with_key_type(GROUP).with_coordinator_keys(vec![key.clone()]);
+    async fn coordinator_server(&self, key: CoordinatorKey<'_>) -> Result<HostPort, RequestError> {
+        let known = self.coordinators().0.lock().get(&key.entry()).cloned();
+        match known {
+            Some(server) => Ok(server),
+            None => self.find_coordinator(key).await,
+        }
+    }
+
+    async fn find_coordinator(&self, key: CoordinatorKey<'_>) -> Result<HostPort, RequestError> {
+        let (key_type, name) = key.entry();
+        let request = FindCoordinatorRequest::default()
+            .with_key_type(key_type)
+            .with_coordinator_keys(vec![StrBytes::from_string(name)]);
         let response = self.call_any(VERSIONS, |_| request.clone()).await?;
-        let server = coordinator(response, group)?;
-        self.coordinators().0.lock().insert(group.to_owned(), server.clone());
+        let server = coordinator(response, key)?;
+        self.coordinators().0.lock().insert(key.entry(), server.clone());
         Ok(server)
     }
 }
 
-fn coordinator(response: FindCoordinatorResponse, group: &str) -> Result<HostPort, RequestError> {
-    let Some(found) = response.coordinators.into_iter().find(|found| found.key.as_str() == group) else {
+impl CoordinatorKey<'_> {
+    pub(crate) fn subject(self) -> Subject {
+        match self {
+            CoordinatorKey::Group(group) => Subject::Group(group.to_owned()),
+            CoordinatorKey::Transaction(id) => Subject::TransactionalId(id.to_owned()),
+        }
+    }
+
+    /// `key_type` and key.
+    fn entry(self) -> (i8, String) {
+        match self {
+            CoordinatorKey::Group(group) => (0, group.to_owned()),
+            CoordinatorKey::Transaction(id) => (1, id.to_owned()),
+        }
+    }
+}
+
+fn coordinator(response: FindCoordinatorResponse, key: CoordinatorKey<'_>) -> Result<HostPort, RequestError> {
+    let (_, name) = key.entry();
+    let Some(found) = response.coordinators.into_iter().find(|found| found.key.as_str() == name) else {
         return Err(RequestError::Incomplete { api: ApiKey::FindCoordinator });
     };
-    let subject = Subject::Group(group.to_owned());
+    let subject = key.subject();
     if let Some(error) = KafkaError::new(found.error_code, found.error_message) {
         return Err(RequestError::Kafka { subject, error });
     }

@@ -71,6 +71,7 @@ pub enum Subject {
     Topic(String),
     Partition(String, i32),
     Group(String),
+    TransactionalId(String),
     Api(ApiKey),
 }
 
@@ -166,6 +167,7 @@ impl fmt::Display for Subject {
             Subject::Topic(name) => write!(f, "topic `{name}`"),
             Subject::Partition(topic, index) => write!(f, "partition {topic}-{index}"),
             Subject::Group(group) => write!(f, "group `{group}`"),
+            Subject::TransactionalId(id) => write!(f, "transactional id `{id}`"),
             Subject::Api(api) => write!(f, "{api:?}"),
         }
     }

@@ -30,23 +30,40 @@ impl Client {
         group: &str,
         partitions: &[(&str, i32)],
     ) -> Result<Vec<CommittedOffset>, RequestError> {
-        self.offset_fetch(group, Some(topics(partitions))).await
+        self.offset_fetch(group, Some(topics(partitions)), false).await
     }
 
     /// Everything that the group has committed.
     pub async fn fetch_all_offsets(&self, group: &str) -> Result<Vec<CommittedOffset>, RequestError> {
-        self.offset_fetch(group, None).await
+        self.offset_fetch(group, None, false).await
+    }
+
+    /// Everything that the group has committed, once no transaction with offsets of it is open any more (KIP-447).
+    pub async fn fetch_all_stable_offsets(&self, group: &str) -> Result<Vec<CommittedOffset>, RequestError> {
+        let attempts = self.attempts();
+        loop {
+            match self.offset_fetch(group, None, true).await {
+                Err(error) if error.code() == Some(ErrorCode::UnstableOffsetCommit) => {
+                    if !attempts.pause().await {
+                        return Err(error);
+                    }
+                }
+                settled => return settled,
+            }
+        }
     }
 
     async fn offset_fetch(
         &self,
         group: &str,
         topics: Option<Vec<OffsetFetchRequestTopics>>,
+        require_stable: bool,
     ) -> Result<Vec<CommittedOffset>, RequestError> {
         let wanted = OffsetFetchRequestGroup::default()
             .with_group_id(GroupId(StrBytes::from_string(group.to_owned())))
             .with_topics(topics);
-        let request = OffsetFetchRequest::default().with_groups(vec![wanted]);
+        let request =
+            OffsetFetchRequest::default().with_groups(vec![wanted]).with_require_stable(require_stable);
         let response = self.call_coordinator(group, VERSIONS, |_| request.clone(), group_error).await?;
         committed(response, group)
     }

@@ -1,4 +1,4 @@
-//! An async client of Kafka's wire protocol: metadata, produce, fetch, offsets, groups, admin.
+//! An async client of Kafka's wire protocol: metadata, produce, fetch, offsets, groups, transactions, admin.
 //!
 //! Thin: a call is one request to the broker that answers it, found through cached metadata. It is repeated where
 //! Kafka says that the metadata is old, and after a lost connection where that cannot write anything twice; batching
@@ -26,8 +26,11 @@ mod connection;
 mod error;
 mod negotiation;
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod alter_configs;
 mod commit_offsets;
+mod committed;
 mod coordinator;
 mod create_partitions;
 mod create_topics;
@@ -37,6 +40,7 @@ mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_groups;
+mod end_txn;
 mod fetch;
 mod fetch_offsets;
 mod init_producer_id;
@@ -44,6 +48,8 @@ mod list_groups;
 mod list_offsets;
 mod metadata;
 mod produce;
+mod transaction;
+mod txn_offset_commit;
 
 pub mod group;
 pub mod producer;
@@ -57,6 +63,7 @@ pub use delete_records::{DeleteBefore, DeletedRecords};
 pub use describe_cluster::ClusterDescription;
 pub use describe_configs::ConfigEntry;
 pub use describe_groups::{GroupDescription, GroupMemberDescription};
+pub use end_txn::TransactionEnd;
 pub use error::{ConnectError, KafkaError, Leaderless, RequestError, Subject};
 pub use fetch::{AbortedTransaction, Fetch, FetchPartition, FetchedPartition, IsolationLevel};
 pub use fetch_offsets::CommittedOffset;
@@ -65,3 +72,4 @@ pub use list_groups::ListedGroup;
 pub use list_offsets::{ListedOffset, OffsetSpec};
 pub use metadata::{BrokerMetadata, Metadata, PartitionMetadata, TopicMetadata};
 pub use produce::{Acks, ProduceOutcome};
+pub use transaction::{TransactionProtocol, TransactionalIdentity};

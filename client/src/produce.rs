@@ -12,9 +12,12 @@ use crate::client::{Client, Leader, Resend};
 use crate::cluster::Lane;
 use crate::error::{KafkaError, RequestError, Subject, is_stale_metadata};
 use crate::metadata::AutoCreate;
+use crate::transaction::TransactionalIdentity;
 
 const VERSIONS: VersionRange = VersionRange { min: 9, max: 13 };
 const FIRST_VERSION_WITH_TOPIC_IDS: i16 = 13;
+/// Later ones add the partition to the transaction (KIP-890).
+const LAST_OF_TRANSACTIONS_V1: i16 = 11;
 
 /// `acks`: when a batch counts as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,10 +57,33 @@ impl Client {
         batch: Bytes,
         acks: Acks,
     ) -> Result<ProduceOutcome, RequestError> {
+        self.produce_as(None, topic, partition, batch, acks).await
+    }
+
+    /// Appends a transactional batch of the producer's transaction, which the partition must be part of under the first
+    /// protocol.
+    pub async fn produce_in_transaction(
+        &self,
+        identity: &TransactionalIdentity,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+    ) -> Result<ProduceOutcome, RequestError> {
+        self.produce_as(Some(identity), topic, partition, batch, Acks::All).await
+    }
+
+    async fn produce_as(
+        &self,
+        identity: Option<&TransactionalIdentity>,
+        topic: &str,
+        partition: i32,
+        batch: Bytes,
+        acks: Acks,
+    ) -> Result<ProduceOutcome, RequestError> {
         let resend = if has_producer_id(&batch) { Resend::Harmless } else { Resend::OnlyIfNeverSent };
         let attempts = self.attempts();
         loop {
-            let error = match self.produce_once(topic, partition, batch.clone(), acks).await {
+            let error = match self.produce_once(identity, topic, partition, batch.clone(), acks).await {
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => error,
             };
@@ -78,6 +104,7 @@ impl Client {
 
     async fn produce_once(
         &self,
+        identity: Option<&TransactionalIdentity>,
         topic: &str,
         partition: i32,
         batch: Bytes,
@@ -85,17 +112,21 @@ impl Client {
     ) -> Result<ProduceOutcome, RequestError> {
         let leader = self.leader(topic, partition, AutoCreate::Allowed).await?;
         let connection = self.connection(&leader.server, Lane::Produce).await?;
+        let of_protocol =
+            |identity: &TransactionalIdentity| identity.protocol.versions(VERSIONS, LAST_OF_TRANSACTIONS_V1);
+        let versions = identity.map_or(VERSIONS, of_protocol);
         let request = |version| {
             ProduceRequest::default()
+                .with_transactional_id(identity.map(TransactionalIdentity::id))
                 .with_acks(acks.code())
                 .with_timeout_ms(self.request_timeout_ms())
                 .with_topic_data(vec![topic_data(&leader, version, partition, batch)])
         };
         if acks == Acks::None {
-            connection.tell(VERSIONS, request).await?;
+            connection.tell(versions, request).await?;
             return Ok(ProduceOutcome::Unacknowledged);
         }
-        outcome(connection.call(VERSIONS, request).await?, topic, partition)
+        outcome(connection.call(versions, request).await?, topic, partition)
     }
 }
 

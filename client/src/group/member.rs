@@ -9,7 +9,7 @@ use super::join_group::Joined;
 use crate::client::Client;
 use crate::cluster::{Lane, MemberLane};
 use crate::commit_offsets::{Committer, OffsetToCommit};
-use crate::coordinator::Line;
+use crate::coordinator::{CoordinatorKey, Line};
 use crate::error::RequestError;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +99,7 @@ impl GroupMember {
 
     /// This member's own connection to the coordinator, which may take `patience` to answer.
     pub(super) fn line(&self, patience: Duration) -> Line<'_> {
-        Line { group: &self.config.group, lane: Lane::Member(self.lane), patience }
+        Line { key: CoordinatorKey::Group(&self.config.group), lane: Lane::Member(self.lane), patience }
     }
 
     /// The patience for an answer that comes at once.

@@ -4,7 +4,9 @@
 
 mod partitioner;
 mod queue;
+mod transactional;
 
+use std::collections::HashSet;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -14,12 +16,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 pub use partitioner::{murmur2, partition_for_key};
+pub use transactional::TransactionalProducer;
 
 use crate::client::Client;
 use crate::error::RequestError;
 use crate::init_producer_id::ProducerIdentity;
 use crate::metadata::AutoCreate;
 use crate::produce::{Acks, ProduceOutcome};
+use crate::transaction::TransactionalIdentity;
 use queue::PartitionQueue;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +73,15 @@ pub struct Producer {
     sticky: usize,
     in_flight: JoinSet<(usize, Result<ProduceOutcome, RequestError>)>,
     acknowledged: u64,
+    /// Whose transactions the records are part of.
+    transaction: Option<Transaction>,
+}
+
+/// The transaction that a producer is in, and what of the topic is part of it.
+#[derive(Debug)]
+struct Transaction {
+    identity: TransactionalIdentity,
+    partitions: HashSet<usize>,
 }
 
 impl Default for ProducerConfig {
@@ -90,13 +103,37 @@ impl Producer {
         topic: impl Into<String>,
         config: ProducerConfig,
     ) -> Result<Producer, ProducerError> {
-        let topic = topic.into();
-        let partitions = client.partition_count(&topic).await?;
         let is_idempotent = config.idempotence && config.acks == Acks::All;
         let identity = if is_idempotent { Some(client.init_producer_id().await?) } else { None };
+        Producer::with_identity(client, topic.into(), config, identity, None).await
+    }
+
+    /// A producer for one topic, whose records are part of the transactions of `identity`.
+    async fn in_transactions(
+        client: Client,
+        topic: &str,
+        config: ProducerConfig,
+        identity: TransactionalIdentity,
+    ) -> Result<Producer, ProducerError> {
+        // A transaction's batches are always acknowledged, and always recognised.
+        let config = ProducerConfig { acks: Acks::All, idempotence: true, ..config };
+        let producer = Some(identity.producer);
+        let transaction = Some(Transaction { identity, partitions: HashSet::new() });
+        Producer::with_identity(client, topic.to_owned(), config, producer, transaction).await
+    }
+
+    async fn with_identity(
+        client: Client,
+        topic: String,
+        config: ProducerConfig,
+        identity: Option<ProducerIdentity>,
+        transaction: Option<Transaction>,
+    ) -> Result<Producer, ProducerError> {
+        let partitions = client.partition_count(&topic).await?;
         let queues = std::iter::repeat_with(PartitionQueue::default).take(partitions).collect();
         let in_flight = JoinSet::new();
-        Ok(Producer { client, config, topic, identity, queues, sticky: 0, in_flight, acknowledged: 0 })
+        let (sticky, acknowledged) = (0, 0);
+        Ok(Producer { client, config, topic, identity, queues, sticky, in_flight, acknowledged, transaction })
     }
 
     /// Adds a record to its batch, and sends the batch when it is full. Waits only where the partition's last batch is
@@ -156,11 +193,55 @@ impl Producer {
         while self.queues[partition].is_in_flight() {
             self.settle_one().await?;
         }
-        let batch: Bytes = self.queues[partition].take_batch(&self.config, self.identity)?;
+        let identity = match &mut self.transaction {
+            Some(transaction) => {
+                if transaction.partitions.insert(partition) {
+                    let added = [(self.topic.as_str(), partition as i32)];
+                    self.client.add_partitions_to_transaction(&transaction.identity, &added).await?;
+                }
+                Some(transaction.identity.clone())
+            }
+            None => None,
+        };
+        let queue = &mut self.queues[partition];
+        let batch: Bytes = queue.take_batch(&self.config, self.identity, identity.is_some())?;
         let (client, topic, acks) = (self.client.clone(), self.topic.clone(), self.config.acks);
-        self.in_flight
-            .spawn(async move { (partition, client.produce(&topic, partition as i32, batch, acks).await) });
+        self.in_flight.spawn(async move {
+            let produced = match identity {
+                Some(identity) => {
+                    client.produce_in_transaction(&identity, &topic, partition as i32, batch).await
+                }
+                None => client.produce(&topic, partition as i32, batch, acks).await,
+            };
+            (partition, produced)
+        });
         Ok(())
+    }
+
+    /// Whether the transaction has something of this topic.
+    fn has_sent(&self) -> bool {
+        self.transaction.as_ref().is_some_and(|transaction| !transaction.partitions.is_empty())
+    }
+
+    /// Forgets what has been gathered, and waits for what is in flight, whatever becomes of it.
+    async fn discard(&mut self) -> Result<(), ProducerError> {
+        self.queues.iter_mut().for_each(PartitionQueue::clear);
+        while !self.in_flight.is_empty() {
+            match self.settle_one().await {
+                Ok(()) | Err(ProducerError::Request(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The transaction before has ended. Sequences begin again with each epoch.
+    fn begin_transaction(&mut self, identity: &TransactionalIdentity) {
+        if self.identity != Some(identity.producer) {
+            self.queues.iter_mut().for_each(PartitionQueue::restart);
+        }
+        self.identity = Some(identity.producer);
+        self.transaction = Some(Transaction { identity: identity.clone(), partitions: HashSet::new() });
     }
 
     async fn settle_one(&mut self) -> Result<(), ProducerError> {

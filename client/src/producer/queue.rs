@@ -57,6 +57,7 @@ impl PartitionQueue {
         &mut self,
         config: &ProducerConfig,
         identity: Option<ProducerIdentity>,
+        is_transactional: bool,
     ) -> Result<Bytes, BuildError> {
         let empty = || BatchBuilder::new(config.compression);
         let builder = self.gathered.take().map_or_else(empty, |gathered| gathered.builder);
@@ -67,10 +68,21 @@ impl PartitionQueue {
             }
             None => builder,
         };
+        let builder = if is_transactional { builder.transactional() } else { builder };
         let batch = builder.build()?;
         self.in_flight = Some(records as u64);
         self.next_sequence = sequence_after(self.next_sequence, records);
         Ok(batch)
+    }
+
+    /// Forgets the records that wait.
+    pub(super) fn clear(&mut self) {
+        self.gathered = None;
+    }
+
+    /// The next batch is the first of a new producer epoch.
+    pub(super) fn restart(&mut self) {
+        self.next_sequence = 0;
     }
 
     /// The batch in flight has been acknowledged; answers how many records it had.

@@ -1,6 +1,8 @@
 //! What the client must do, whichever broker it talks to. A topic or group is named after its scenario, with a suffix,
 //! since a real Kafka outlives the test run.
 
+mod transactions;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,6 +15,8 @@ use ottla_client::{
 };
 use ottla_protocol::batch::BatchBuilder;
 use ottla_protocol::{Compression, ErrorCode};
+
+pub(crate) use transactions::*;
 
 /// Hands the names of all scenarios to a macro that makes a test of each.
 macro_rules! every_scenario {
@@ -32,6 +36,9 @@ macro_rules! every_scenario {
             members_share_the_partitions_of_their_group,
             the_producer_keeps_keys_together_and_in_order,
             the_cluster_describes_itself,
+            a_transaction_counts_whole_or_not_at_all,
+            the_first_transaction_protocol_is_spoken_with_brokers_that_know_no_other,
+            the_next_producer_of_a_transactional_id_ends_what_was_left_open,
         }
     };
 }
