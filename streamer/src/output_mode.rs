@@ -4,11 +4,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use datafusion::arrow::datatypes::Field;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use thiserror::Error;
 
-use crate::operators::event_time::EventTimeKey;
+use crate::operators::event_time::{EventTimeKey, is_session};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutputMode {
@@ -53,10 +54,11 @@ pub enum UnsupportedQuery {
     )]
     Window(String),
     #[error(
-        "Multiple stateful operators are not supported in {0} mode on streaming DataFrames/Datasets; choose append \
-         mode, with a watermark"
+        "Detected pattern of possible 'correctness' issue due to global watermark. The query contains stateful operation \
+         which can emit rows older than the current watermark plus allowed late record delay, which are \"late rows\" in \
+         downstream stateful operations and these rows can be discarded. Choose --output-mode append, with a watermark"
     )]
-    SeveralStateful(OutputMode),
+    SeveralStateful,
     #[error("{0} on a stream is not served by Ottla yet")]
     NotServed(&'static str),
 }
@@ -100,12 +102,15 @@ pub fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuer
             operation: "streaming aggregations without watermark",
             hint: ". Choose --output-mode complete or --output-mode update",
         }),
+        (OutputMode::Update, 1..) if seen.sessions => {
+            Err(UnsupportedQuery::Mode { mode, operation: "session window streaming aggregations", hint: "" })
+        }
         (OutputMode::Complete, 0) => Err(UnsupportedQuery::Mode {
             mode,
             operation: "no streaming aggregations",
             hint: ". Choose --output-mode append or --output-mode update",
         }),
-        (OutputMode::Update | OutputMode::Complete, 2..) => Err(UnsupportedQuery::SeveralStateful(mode)),
+        (OutputMode::Update | OutputMode::Complete, 2..) => Err(UnsupportedQuery::SeveralStateful),
         _ => Ok(()),
     }
 }
@@ -114,6 +119,7 @@ pub fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuer
 struct Operators {
     aggregates: usize,
     without_watermark: bool,
+    sessions: bool,
     sorted: bool,
     limited: bool,
 }
@@ -125,6 +131,7 @@ impl Operators {
             LogicalPlan::Aggregate(aggregate) => {
                 self.aggregates += 1;
                 self.without_watermark |= !has_event_time(aggregate);
+                self.sessions |= groups(aggregate).any(is_session);
                 refuse_distinct(aggregate)
             }
             LogicalPlan::Distinct(distinct) => {
@@ -161,8 +168,11 @@ impl Operators {
 
 /// Whether the watermark tells when a group is done with.
 fn has_event_time(aggregate: &Aggregate) -> bool {
-    let groups = aggregate.schema.fields().iter().take(aggregate.group_expr.len());
-    EventTimeKey::find(groups.map(AsRef::as_ref)).is_some()
+    EventTimeKey::find(groups(aggregate)).is_some()
+}
+
+fn groups(aggregate: &Aggregate) -> impl Iterator<Item = &Field> {
+    aggregate.schema.fields().iter().take(aggregate.group_expr.len()).map(AsRef::as_ref)
 }
 
 fn refuse_distinct(aggregate: &Aggregate) -> Result<(), UnsupportedQuery> {

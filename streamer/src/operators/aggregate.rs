@@ -27,10 +27,11 @@ use datafusion::physical_plan::{
 use futures::{TryFutureExt, stream};
 
 use super::context::{BatchContext, StateMetrics, Watermarks, elapsed_ms};
-use super::event_time::EventTimeKey;
-use super::group_state::GroupState;
+use super::event_time::{EventTimeKey, is_session};
+use super::group_state::{GroupState, Groups};
 use super::incremental::StatefulNode;
 use super::only_child;
+use super::session::SessionState;
 use crate::output_mode::OutputMode;
 use crate::source::reads_stream;
 
@@ -67,6 +68,7 @@ pub(super) struct StatefulAggregateExec {
     template: AggregateTemplate,
     keys: usize,
     event_time: Option<EventTimeKey>,
+    sessions: bool,
     id: Option<usize>,
     properties: Arc<PlanProperties>,
 }
@@ -98,20 +100,29 @@ impl StatefulAggregateExec {
         id: Option<usize>,
     ) -> StatefulAggregateExec {
         let schema = &template.schema;
-        let event_time = EventTimeKey::find(schema.fields().iter().take(keys).map(AsRef::as_ref));
+        let groups = || schema.fields().iter().take(keys).map(AsRef::as_ref);
+        let (event_time, sessions) = (EventTimeKey::find(groups()), groups().any(is_session));
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema.clone()),
             Partitioning::UnknownPartitioning(1),
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        StatefulAggregateExec { input, template, keys, event_time, id, properties: Arc::new(properties) }
+        StatefulAggregateExec {
+            input,
+            template,
+            keys,
+            event_time,
+            sessions,
+            id,
+            properties: Arc::new(properties),
+        }
     }
 }
 
 impl StatefulNode for StatefulAggregateExec {
     fn operator_name(&self) -> &'static str {
-        "stateStoreSave"
+        if self.sessions { "sessionWindowStateStoreSaveExec" } else { "stateStoreSave" }
     }
 
     fn waits_for_watermark(&self, mode: OutputMode) -> bool {
@@ -172,6 +183,7 @@ impl ExecutionPlan for StatefulAggregateExec {
             template: self.template.clone(),
             keys: self.keys,
             event_time: self.event_time,
+            sessions: self.sessions,
             id: self.id,
         };
         let groups = run.run(context).map_ok(|groups| stream::iter(groups.into_iter().map(Ok)));
@@ -185,6 +197,7 @@ struct AggregateRun {
     template: AggregateTemplate,
     keys: usize,
     event_time: Option<EventTimeKey>,
+    sessions: bool,
     id: Option<usize>,
 }
 
@@ -192,50 +205,55 @@ impl AggregateRun {
     async fn run(self, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
         let batch = BatchContext::of(&context)?;
         let Watermarks { late_ms, eviction_ms } = batch.operator(self.id)?.watermarks;
-        let codec = GroupState::new(self.template.schema.clone(), self.keys, self.event_time)?;
+        let store = self.groups()?;
         let mut metrics = StateMetrics::default();
 
-        let arrived = collect(self.input.clone(), context.clone()).await?;
+        // A group may come from several partitions.
+        let mut groups = collect(self.input.clone(), context.clone()).await?;
         let started = Instant::now();
-        let mut groups = self.merge(arrived, &context).await?;
-        if batch.output_mode != OutputMode::Complete {
-            (groups, metrics.rows_dropped) = codec.without_late(groups, late_ms)?;
+        if batch.output_mode != OutputMode::Complete || self.sessions {
+            (groups, metrics.rows_dropped) = store.without_late(groups, late_ms)?;
         }
-        let mut state = batch.open(self.id, "", &codec.description())?;
-        let known = codec.lookup(&state, &groups)?;
-        if known.iter().any(|known| known.num_rows() > 0) {
-            groups.splice(0..0, known);
-            groups = self.merge(groups, &context).await?;
-        }
-        codec.put(&mut state, &groups)?;
+        let mut state = batch.open(self.id, "", &store.description())?;
+        let groups = store.with_known(&mut state, groups)?;
+        let groups = self.merge(groups, &context).await?;
+        store.put(&mut state, &groups)?;
         metrics.rows_updated = groups.iter().map(|groups| groups.num_rows() as u64).sum();
         metrics.updates_ms = elapsed_ms(started);
 
         let started = Instant::now();
-        let output = match batch.output_mode {
-            OutputMode::Complete => codec.all(&state)?,
-            OutputMode::Update => {
-                metrics.rows_removed = codec.evict(&mut state, eviction_ms, &mut |_| Ok(()))?;
-                groups
+        let mut passed = Vec::new();
+        if batch.output_mode != OutputMode::Complete {
+            while let Some(groups) = store.take_passed(&mut state, eviction_ms)? {
+                metrics.rows_removed += groups.num_rows() as u64;
+                if batch.output_mode == OutputMode::Append {
+                    passed.push(groups);
+                }
             }
-            OutputMode::Append => {
-                let mut done = Vec::new();
-                metrics.rows_removed = codec.evict(&mut state, eviction_ms, &mut |groups| {
-                    done.push(groups);
-                    Ok(())
-                })?;
-                done
-            }
-        };
+        }
         metrics.removals_ms = elapsed_ms(started);
+        metrics.rows_total = store.count(&state);
+        let output = match batch.output_mode {
+            OutputMode::Complete => store.all(&state)?,
+            OutputMode::Update => groups,
+            OutputMode::Append => passed,
+        };
         batch.commit(self.id, "", state, metrics)?;
         Ok(output)
     }
 
+    fn groups(&self) -> Result<Box<dyn Groups>> {
+        let schema = &self.template.schema;
+        if let Some(sessions) = SessionState::new(schema, self.keys)? {
+            return Ok(Box::new(sessions));
+        }
+        Ok(Box::new(GroupState::new(schema.clone(), self.keys, self.event_time)?))
+    }
+
     /// One row per group out of several.
     async fn merge(&self, rows: Vec<RecordBatch>, context: &Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
-        if rows.is_empty() {
-            return Ok(rows);
+        if rows.iter().all(|rows| rows.num_rows() == 0) {
+            return Ok(Vec::new());
         }
         let AggregateTemplate { groups, aggregates, schema } = &self.template;
         let input: Arc<dyn ExecutionPlan> = MemorySourceConfig::try_new_exec(&[rows], schema.clone(), None)?;

@@ -103,7 +103,6 @@ impl BatchContext {
         let started = Instant::now();
         store.commit(self.batch_id + 1).map_err(state_error)?;
         metrics.commit_ms += elapsed_ms(started);
-        metrics.rows_total += store.len();
         metrics.memory_bytes += store.memory_bytes() as u64;
         operator.metrics.lock().add(&metrics);
         operator.stores.put_back(operator.store_folder(name), self.batch_id + 1, store);

@@ -45,6 +45,10 @@ pub(crate) fn with_session(mut metadata: FieldMetadata) -> FieldMetadata {
     metadata
 }
 
+pub(crate) fn is_session(field: &Field) -> bool {
+    field.metadata().contains_key(SESSION)
+}
+
 /// What can be event time.
 pub(crate) fn is_timestamp(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(TimeUnit::Microsecond, zone)

@@ -2,6 +2,7 @@
 //!
 //! The event time stands first in the key, so that what the watermark is done with lies together.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,17 +10,38 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StructArray,
     new_null_array,
 };
-use datafusion::arrow::compute::{cast, filter_record_batch};
+use datafusion::arrow::compute::{cast, filter_record_batch, not};
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef, TimestampMicrosecondType};
 use datafusion::error::{DataFusionError, Result};
 
 use super::context::state_error;
 use super::event_time::{EventTimeKey, EventTimeKind};
-use crate::state::{RowFormat, StateDescription, StateStore};
+use crate::state::{EncodedRows, RowFormat, StateDescription, StateStore};
 
 /// Rows that are decoded at a time.
-const ROWS: usize = 8_192;
+pub(super) const ROWS: usize = 8_192;
 
+/// How an aggregation keeps its groups.
+pub(super) trait Groups: Send + Sync {
+    fn description(&self) -> StateDescription;
+
+    /// The groups that the watermark has not passed, and how many it has.
+    fn without_late(&self, groups: Vec<RecordBatch>, late_ms: i64) -> Result<(Vec<RecordBatch>, u64)>;
+
+    /// The groups with what the state has of them, as rows of the same keys.
+    fn with_known(&self, state: &mut StateStore, groups: Vec<RecordBatch>) -> Result<Vec<RecordBatch>>;
+
+    fn put(&self, state: &mut StateStore, groups: &[RecordBatch]) -> Result<()>;
+
+    fn all(&self, state: &StateStore) -> Result<Vec<RecordBatch>>;
+
+    /// Some of the groups that the watermark has passed, which leave the state; `None` when there are no more.
+    fn take_passed(&self, state: &mut StateStore, eviction_ms: i64) -> Result<Option<RecordBatch>>;
+
+    fn count(&self, state: &StateStore) -> u64;
+}
+
+/// Groups without sessions.
 pub(super) struct GroupState {
     schema: SchemaRef,
     keys: RowFormat,
@@ -51,91 +73,22 @@ impl GroupState {
         Ok(GroupState { schema, keys, values, event_time })
     }
 
-    pub(super) fn description(&self) -> StateDescription {
-        StateDescription { keys: self.keys.describe(), values: self.values.describe() }
-    }
-
-    /// The groups that the watermark has not passed, and how many it has.
-    pub(super) fn without_late(
-        &self,
-        groups: Vec<RecordBatch>,
-        late_ms: i64,
-    ) -> Result<(Vec<RecordBatch>, u64)> {
-        let Some((event_time, _)) = &self.event_time else {
-            return Ok((groups, 0));
-        };
-        let mut dropped = 0;
-        let mut kept = Vec::new();
-        for batch in groups {
-            let end = ends(*event_time, batch.column(event_time.column))?;
-            let late_us = late_ms.saturating_mul(1_000);
-            let in_time: BooleanArray =
-                end.iter().map(|end| Some(end.is_none_or(|end| end > late_us))).collect();
-            dropped += (in_time.len() - in_time.true_count()) as u64;
-            kept.push(filter_record_batch(&batch, &in_time)?);
-        }
-        Ok((kept, dropped))
-    }
-
-    /// What the state has of these groups.
-    pub(super) fn lookup(&self, state: &StateStore, groups: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+    /// What the state has of these groups, each once.
+    fn lookup(&self, state: &StateStore, groups: &[RecordBatch]) -> Result<Vec<RecordBatch>> {
+        let encoded = groups.iter().map(|groups| self.keys.encode(groups)).collect::<Result<Vec<_>, _>>()?;
+        let mut keys: Vec<_> = encoded.iter().flat_map(EncodedRows::iter).collect();
+        keys.sort_unstable();
+        keys.dedup();
         let mut known = Vec::new();
-        for batch in groups {
-            let keys = self.keys.encode(batch)?;
-            let mut sorted: Vec<_> = keys.iter().collect();
-            sorted.sort_unstable();
-            let values = state.get_many(&sorted).map_err(state_error)?;
-            let pairs = sorted.iter().zip(values).filter_map(|(key, value)| Some((key.to_vec(), value?)));
+        for keys in keys.chunks(ROWS) {
+            let values = state.get_many(keys).map_err(state_error)?;
+            let pairs = keys.iter().zip(values).filter_map(|(key, value)| Some((key.to_vec(), value?)));
             let pairs: Pairs = pairs.collect();
             if !pairs.is_empty() {
                 known.push(self.decode(&pairs)?);
             }
         }
         Ok(known)
-    }
-
-    pub(super) fn put(&self, state: &mut StateStore, groups: &[RecordBatch]) -> Result<()> {
-        for batch in groups {
-            let (keys, values) = (self.keys.encode(batch)?, self.values.encode(batch)?);
-            for (key, value) in keys.iter().zip(values.iter()) {
-                state.put(key, value).map_err(state_error)?;
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn all(&self, state: &StateStore) -> Result<Vec<RecordBatch>> {
-        let mut rows = state.range(Bound::Unbounded, Bound::Unbounded);
-        let mut all = Vec::new();
-        loop {
-            let pairs: Pairs =
-                rows.by_ref().take(ROWS).collect::<std::result::Result<_, _>>().map_err(state_error)?;
-            if pairs.is_empty() {
-                return Ok(all);
-            }
-            all.push(self.decode(&pairs)?);
-        }
-    }
-
-    /// Removes the groups that the watermark has passed, and returns how many they were. `take` gets them.
-    pub(super) fn evict(
-        &self,
-        state: &mut StateStore,
-        eviction_ms: i64,
-        take: &mut dyn FnMut(RecordBatch) -> Result<()>,
-    ) -> Result<u64> {
-        let mut evicted = 0;
-        loop {
-            let pairs = self.passed(state, eviction_ms)?;
-            if pairs.is_empty() {
-                return Ok(evicted);
-            }
-            evicted += pairs.len() as u64;
-            for (key, _) in &pairs {
-                state.remove(key).map_err(state_error)?;
-            }
-            take(self.decode(&pairs)?)?;
-        }
     }
 
     /// Some of the groups that the watermark has passed.
@@ -194,13 +147,106 @@ impl GroupState {
     fn decode(&self, pairs: &Pairs) -> Result<RecordBatch> {
         let keys = self.keys.decode(pairs.iter().map(|(key, _)| key.as_slice()))?;
         let values = self.values.decode(pairs.iter().map(|(_, value)| value.as_slice()))?;
-        let places = self.keys.places().iter().chain(self.values.places());
-        let mut columns: Vec<_> = places.copied().zip(keys.into_iter().chain(values)).collect();
-        columns.sort_unstable_by_key(|(place, _)| *place);
-        let columns = columns.into_iter().map(|(_, column)| column).collect();
-        let options = RecordBatchOptions::new().with_row_count(Some(pairs.len()));
-        Ok(RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?)
+        let places = self.keys.places().iter().chain(self.values.places()).copied();
+        with_columns(&self.schema, places.zip(keys.into_iter().chain(values)).collect(), pairs.len())
     }
+}
+
+impl Groups for GroupState {
+    fn description(&self) -> StateDescription {
+        StateDescription { keys: self.keys.describe(), values: self.values.describe() }
+    }
+
+    fn without_late(&self, groups: Vec<RecordBatch>, late_ms: i64) -> Result<(Vec<RecordBatch>, u64)> {
+        match &self.event_time {
+            None => Ok((groups, 0)),
+            Some((event_time, _)) => {
+                let ends = |groups: &RecordBatch| ends(*event_time, groups.column(event_time.column));
+                in_time(groups, late_ms, ends, &self.keys)
+            }
+        }
+    }
+
+    fn with_known(&self, state: &mut StateStore, groups: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+        let mut known = self.lookup(state, &groups)?;
+        known.extend(groups);
+        Ok(known)
+    }
+
+    fn put(&self, state: &mut StateStore, groups: &[RecordBatch]) -> Result<()> {
+        for batch in groups {
+            let (keys, values) = (self.keys.encode(batch)?, self.values.encode(batch)?);
+            for (key, value) in keys.iter().zip(values.iter()) {
+                state.put(key, value).map_err(state_error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn all(&self, state: &StateStore) -> Result<Vec<RecordBatch>> {
+        let mut rows = state.range(Bound::Unbounded, Bound::Unbounded);
+        let mut all = Vec::new();
+        loop {
+            let pairs: Pairs =
+                rows.by_ref().take(ROWS).collect::<std::result::Result<_, _>>().map_err(state_error)?;
+            if pairs.is_empty() {
+                return Ok(all);
+            }
+            all.push(self.decode(&pairs)?);
+        }
+    }
+
+    fn take_passed(&self, state: &mut StateStore, eviction_ms: i64) -> Result<Option<RecordBatch>> {
+        let pairs = self.passed(state, eviction_ms)?;
+        if pairs.is_empty() {
+            return Ok(None);
+        }
+        for (key, _) in &pairs {
+            state.remove(key).map_err(state_error)?;
+        }
+        self.decode(&pairs).map(Some)
+    }
+
+    fn count(&self, state: &StateStore) -> u64 {
+        state.len()
+    }
+}
+
+/// Columns by their places, in the order of the schema.
+pub(super) fn with_columns(
+    schema: &SchemaRef,
+    mut columns: Vec<(usize, ArrayRef)>,
+    rows: usize,
+) -> Result<RecordBatch> {
+    columns.sort_unstable_by_key(|(place, _)| *place);
+    let columns = columns.into_iter().map(|(_, column)| column).collect();
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+}
+
+/// The rows that end after the watermark, and how many groups do not. `ends` are microseconds.
+pub(super) fn in_time(
+    groups: Vec<RecordBatch>,
+    late_ms: i64,
+    ends: impl Fn(&RecordBatch) -> Result<Int64Array>,
+    keys: &RowFormat,
+) -> Result<(Vec<RecordBatch>, u64)> {
+    let late_us = late_ms.saturating_mul(1_000);
+    let mut late = BTreeSet::new();
+    let mut kept = Vec::new();
+    for batch in groups {
+        let ends = ends(&batch)?;
+        let in_time: BooleanArray =
+            ends.iter().map(|end| Some(end.is_none_or(|end| end > late_us))).collect();
+        if in_time.true_count() == batch.num_rows() {
+            kept.push(batch);
+            continue;
+        }
+        let dropped = keys.encode(&filter_record_batch(&batch, &not(&in_time)?)?)?;
+        late.extend(dropped.iter().map(<[u8]>::to_vec));
+        kept.push(filter_record_batch(&batch, &in_time)?);
+    }
+    Ok((kept, late.len() as u64))
 }
 
 fn no_key() -> DataFusionError {

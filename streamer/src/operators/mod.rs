@@ -10,6 +10,7 @@ pub(crate) mod event_time;
 mod group_state;
 pub(crate) mod incremental;
 pub(crate) mod planner;
+mod session;
 pub(crate) mod time_window;
 pub mod watermark;
 pub(crate) mod watermark_tracker;

@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::checkpoint::batch_log::numbered_files;
 use crate::checkpoint::log_file::{self, LogFileError};
 
-pub use rows::RowFormat;
+pub use rows::{EncodedRows, RowFormat};
 
 const STATE: &str = ".state";
 

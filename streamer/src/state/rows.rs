@@ -23,6 +23,14 @@ impl RowFormat {
         Ok(RowFormat { columns, fields, converter: RowConverter::new(sort)? })
     }
 
+    /// The columns of both, whose rows are the rows of the one followed by those of the other.
+    pub fn concat(first: &RowFormat, second: &RowFormat) -> Result<RowFormat, ArrowError> {
+        let columns = |format: &RowFormat| {
+            format.columns.iter().copied().zip(format.fields.iter().cloned()).collect::<Vec<_>>()
+        };
+        RowFormat::new([columns(first), columns(second)].concat())
+    }
+
     pub fn describe(&self) -> Vec<StateColumn> {
         let column = |field: &FieldRef| StateColumn {
             name: field.name().clone(),
