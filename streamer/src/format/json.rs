@@ -15,9 +15,16 @@ use super::{number, text, timestamp};
 #[derive(Clone, Copy, Debug)]
 pub struct JsonFormat {
     pub time_zone: Tz,
+    /// Fields that are null are written as such: `ignoreNullFields` is false.
+    pub keep_nulls: bool,
 }
 
 impl JsonFormat {
+    /// Leaves null fields out, as Spark does unless told otherwise.
+    pub fn new(time_zone: Tz) -> JsonFormat {
+        JsonFormat { time_zone, keep_nulls: false }
+    }
+
     /// Appends one row as an object, its columns under `names`.
     pub fn write_row<'a>(
         &self,
@@ -29,7 +36,7 @@ impl JsonFormat {
         out.push('{');
         let start = out.len();
         for (name, column) in names.zip(columns) {
-            if is_null(column, row) {
+            if !self.keep_nulls && is_null(column, row) {
                 continue;
             }
             if out.len() > start {
@@ -72,7 +79,8 @@ impl JsonFormat {
         Ok(())
     }
 
-    fn timestamp(
+    /// `2013-07-01T10:00:00.123+02:00`; without the zone where the type has none.
+    pub(crate) fn timestamp(
         &self,
         array: &dyn Array,
         row: usize,

@@ -4,3 +4,4 @@ pub mod json;
 pub mod number;
 pub mod text;
 pub mod timestamp;
+pub mod type_name;

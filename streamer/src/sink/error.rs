@@ -4,9 +4,11 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use thiserror::Error;
 
+use super::file::FileSinkError;
 use super::formats::names;
 use crate::batch_run::innermost;
 use crate::options::OptionsError;
+use crate::output_mode::OutputMode;
 
 #[derive(Debug, Error)]
 pub enum SinkError {
@@ -27,7 +29,12 @@ pub enum SinkError {
         known = names()
     )]
     UnknownFormat { format: String },
-    /// Spark's words for a sink of the first kind.
-    #[error("Data source {format} does not support {mode} output mode")]
-    OutputMode { format: &'static str, mode: &'static str },
+    /// Spark's STREAMING_OUTPUT_MODE.UNSUPPORTED_DATASOURCE.
+    #[error(
+        "[STREAMING_OUTPUT_MODE.UNSUPPORTED_DATASOURCE] Invalid streaming output mode: {mode}. This output mode is not \
+         supported in Data Source {format}. SQLSTATE: 42KDE"
+    )]
+    OutputMode { format: &'static str, mode: OutputMode },
+    #[error(transparent)]
+    File(#[from] FileSinkError),
 }

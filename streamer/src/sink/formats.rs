@@ -7,6 +7,7 @@ use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
 
+use super::file::FileSink;
 use super::{ConsoleSink, JsonLinesSink, NoopSink, Sink, SinkError};
 use crate::options::Options;
 
@@ -38,8 +39,15 @@ type Opened = Result<Box<dyn Sink>, SinkError>;
 
 pub const FORMATS: &[Format] = &[
     Format { name: "console", open: |options, context| Ok(Box::new(console(options, context)?)) },
+    Format { name: "csv", open: |options, context| Ok(Box::new(FileSink::new("csv", options, context)?)) },
+    Format { name: "json", open: |options, context| Ok(Box::new(FileSink::new("json", options, context)?)) },
     Format { name: "json-lines", open: |_, context| Ok(Box::new(json_lines(context))) },
     Format { name: "noop", open: |_, _| Ok(Box::new(NoopSink)) },
+    Format {
+        name: "parquet",
+        open: |options, context| Ok(Box::new(FileSink::new("parquet", options, context)?)),
+    },
+    Format { name: "text", open: |options, context| Ok(Box::new(FileSink::new("text", options, context)?)) },
 ];
 
 /// Makes the sink of a format. Nothing is connected to or written before the first batch.

@@ -20,7 +20,7 @@ pub struct JsonLinesSink<W> {
 
 impl<W: Write + Send> JsonLinesSink<W> {
     pub fn new(out: W, time_zone: Tz) -> JsonLinesSink<W> {
-        JsonLinesSink { out, format: JsonFormat { time_zone } }
+        JsonLinesSink { out, format: JsonFormat::new(time_zone) }
     }
 }
 

@@ -5,10 +5,13 @@
 mod batch;
 mod console;
 mod error;
+pub mod file;
 mod formats;
 mod json_lines;
 mod noop;
 pub mod table;
+#[cfg(test)]
+mod test_batches;
 
 use async_trait::async_trait;
 

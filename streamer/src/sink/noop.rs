@@ -14,7 +14,7 @@ pub struct NoopSink;
 #[async_trait]
 impl Sink for NoopSink {
     fn description(&self) -> String {
-        "org.apache.spark.sql.execution.datasources.noop.NoopTable$".to_owned()
+        "NoopTable".to_owned()
     }
 
     fn supports(&self, _mode: OutputMode) -> Result<(), SinkError> {

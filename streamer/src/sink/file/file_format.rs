@@ -1,0 +1,170 @@
+//! What the files are: JSON, CSV, text or Parquet, and how they are compressed.
+
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::array::{Array, AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::arrow::error::ArrowError;
+use parquet::basic::Compression;
+
+use super::csv::CsvRows;
+use super::error::FileSinkError;
+use crate::format::json::JsonFormat;
+use crate::format::type_name;
+use crate::options::Options;
+use crate::sink::SinkError;
+
+#[derive(Clone, Debug)]
+pub(super) struct FileFormat {
+    pub(super) rows: Rows,
+    pub(super) codec: Codec,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Rows {
+    Json { format: JsonFormat, names: Vec<String>, line_separator: String },
+    Csv(Box<CsvRows>),
+    Text { line_separator: String },
+    Parquet,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Codec {
+    None,
+    Gzip,
+    /// zlib's framing, as Hadoop's codec of that name.
+    Deflate,
+    Snappy,
+}
+
+impl FileFormat {
+    /// `schema` is that of the files, without the columns that name folders.
+    pub(super) fn new(
+        name: &'static str,
+        options: &Options,
+        time_zone: Tz,
+        schema: &Schema,
+    ) -> Result<FileFormat, SinkError> {
+        for option in ["timestampFormat", "timestampNTZFormat", "dateFormat", "encoding"] {
+            if name != "parquet" && options.get(option).is_some_and(|value| !is_default(option, value)) {
+                return Err(FileSinkError::NotServed { option, format: name }.into());
+            }
+        }
+        let line_separator = options.get("lineSep").unwrap_or("\n").to_owned();
+        let rows = match name {
+            "json" => {
+                let keep_nulls = !options.boolean("ignoreNullFields", true)?;
+                let format = JsonFormat { keep_nulls, ..JsonFormat::new(time_zone) };
+                let names = schema.fields().iter().map(|field| field.name().clone()).collect();
+                Rows::Json { format, names, line_separator }
+            }
+            "csv" => {
+                CsvRows::check(schema)?;
+                Rows::Csv(Box::new(CsvRows::new(options, time_zone)?))
+            }
+            "text" => {
+                check_text(schema)?;
+                Rows::Text { line_separator }
+            }
+            _ => Rows::Parquet,
+        };
+        let codec = codec(options, matches!(rows, Rows::Parquet))?;
+        Ok(FileFormat { rows, codec })
+    }
+
+    /// What stands behind `c000`.
+    pub(super) fn extension(&self) -> &'static str {
+        match (&self.rows, self.codec) {
+            (Rows::Json { .. }, Codec::Gzip) => ".json.gz",
+            (Rows::Json { .. }, Codec::Deflate) => ".json.deflate",
+            (Rows::Json { .. }, _) => ".json",
+            (Rows::Csv(_), Codec::Gzip) => ".csv.gz",
+            (Rows::Csv(_), Codec::Deflate) => ".csv.deflate",
+            (Rows::Csv(_), _) => ".csv",
+            (Rows::Text { .. }, Codec::Gzip) => ".txt.gz",
+            (Rows::Text { .. }, Codec::Deflate) => ".txt.deflate",
+            (Rows::Text { .. }, _) => ".txt",
+            (Rows::Parquet, Codec::Snappy) => ".snappy.parquet",
+            (Rows::Parquet, _) => ".parquet",
+        }
+    }
+
+    /// Appends a row's line; Parquet has none.
+    pub(super) fn write_row(
+        &self,
+        lines: &mut String,
+        batch: &RecordBatch,
+        row: usize,
+    ) -> Result<(), ArrowError> {
+        match &self.rows {
+            Rows::Json { format, names, line_separator } => {
+                format.write_row(lines, names.iter().map(String::as_str), batch.columns(), row)?;
+                lines.push_str(line_separator);
+            }
+            Rows::Csv(csv) => csv.write_row(lines, batch, row)?,
+            Rows::Text { line_separator } => {
+                if let Some(column) = batch.columns().first().filter(|column| !column.is_null(row)) {
+                    let plain = datafusion::arrow::compute::cast(&column.slice(row, 1), &DataType::Utf8)?;
+                    lines.push_str(plain.as_string::<i32>().value(0));
+                }
+                lines.push_str(line_separator);
+            }
+            Rows::Parquet => {}
+        }
+        Ok(())
+    }
+}
+
+impl Codec {
+    pub(super) fn of_parquet(self) -> Compression {
+        match self {
+            Codec::Snappy => Compression::SNAPPY,
+            Codec::None | Codec::Gzip | Codec::Deflate => Compression::UNCOMPRESSED,
+        }
+    }
+}
+
+fn is_default(option: &str, value: &str) -> bool {
+    match option {
+        "timestampFormat" => value == "yyyy-MM-dd'T'HH:mm:ss[.SSS][XXX]",
+        "timestampNTZFormat" => value == "yyyy-MM-dd'T'HH:mm:ss[.SSS]",
+        "dateFormat" => value == "yyyy-MM-dd",
+        _ => value.eq_ignore_ascii_case("UTF-8"),
+    }
+}
+
+fn codec(options: &Options, is_parquet: bool) -> Result<Codec, FileSinkError> {
+    let Some(name) = options.get("compression") else {
+        return Ok(if is_parquet { Codec::Snappy } else { Codec::None });
+    };
+    match (name.to_lowercase().as_str(), is_parquet) {
+        ("none" | "uncompressed", _) => Ok(Codec::None),
+        ("snappy", true) => Ok(Codec::Snappy),
+        ("gzip", false) => Ok(Codec::Gzip),
+        ("deflate", false) => Ok(Codec::Deflate),
+        (_, true) => {
+            Err(FileSinkError::Codec { codec: name.to_owned(), available: "uncompressed, snappy, none" })
+        }
+        (_, false) => Err(FileSinkError::Codec {
+            codec: name.to_owned(),
+            available: "deflate, uncompressed, none, gzip",
+        }),
+    }
+}
+
+fn check_text(schema: &Schema) -> Result<(), FileSinkError> {
+    let is_text =
+        |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View);
+    for field in schema.fields() {
+        if !is_text(field.data_type()) {
+            return Err(FileSinkError::UnsupportedType {
+                source_name: "Text",
+                column: field.name().clone(),
+                data_type: type_name::sql(field.data_type()),
+            });
+        }
+    }
+    match schema.fields().len() {
+        1 => Ok(()),
+        columns => Err(FileSinkError::TextColumns(columns)),
+    }
+}
