@@ -71,10 +71,16 @@ impl TransactionalProducer {
 
     /// Sends all that has been gathered, waits until everything is acknowledged, and commits.
     pub async fn commit(&mut self) -> Result<(), ProducerError> {
+        self.flush().await?;
+        self.end(TransactionEnd::Commit).await
+    }
+
+    /// Sends all that has been gathered, and waits until everything is acknowledged.
+    pub async fn flush(&mut self) -> Result<(), ProducerError> {
         for producer in self.topics.values_mut() {
             producer.flush().await?;
         }
-        self.end(TransactionEnd::Commit).await
+        Ok(())
     }
 
     /// Takes back everything since the last end of a transaction.

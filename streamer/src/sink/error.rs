@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::file::FileSinkError;
 use super::formats::names;
+use super::kafka::KafkaSinkError;
 use crate::batch_run::innermost;
 use crate::options::OptionsError;
 use crate::output_mode::OutputMode;
@@ -37,4 +38,12 @@ pub enum SinkError {
     OutputMode { format: &'static str, mode: OutputMode },
     #[error(transparent)]
     File(#[from] FileSinkError),
+    #[error(transparent)]
+    Kafka(Box<KafkaSinkError>),
+}
+
+impl From<KafkaSinkError> for SinkError {
+    fn from(error: KafkaSinkError) -> SinkError {
+        SinkError::Kafka(Box::new(error))
+    }
 }

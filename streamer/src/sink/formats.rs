@@ -8,6 +8,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
 
 use super::file::FileSink;
+use super::kafka::KafkaSink;
 use super::{ConsoleSink, JsonLinesSink, NoopSink, Sink, SinkError};
 use crate::options::Options;
 
@@ -42,6 +43,7 @@ pub const FORMATS: &[Format] = &[
     Format { name: "csv", open: |options, context| Ok(Box::new(FileSink::new("csv", options, context)?)) },
     Format { name: "json", open: |options, context| Ok(Box::new(FileSink::new("json", options, context)?)) },
     Format { name: "json-lines", open: |_, context| Ok(Box::new(json_lines(context))) },
+    Format { name: "kafka", open: |options, context| Ok(Box::new(KafkaSink::new(options, context)?)) },
     Format { name: "noop", open: |_, _| Ok(Box::new(NoopSink)) },
     Format {
         name: "parquet",

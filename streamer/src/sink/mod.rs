@@ -8,6 +8,7 @@ mod error;
 pub mod file;
 mod formats;
 mod json_lines;
+pub mod kafka;
 mod noop;
 pub mod table;
 #[cfg(test)]
