@@ -9,9 +9,11 @@
 mod batch_run;
 pub mod checkpoint;
 pub mod conf;
+pub mod event;
 pub mod format;
 mod functions;
 pub mod kafka;
+pub mod live_view;
 pub mod micro_batch;
 pub mod operators;
 pub mod options;

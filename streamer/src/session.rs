@@ -26,6 +26,7 @@ use crate::operators::planner::StreamingQueryPlanner;
 use crate::operators::time_window::plan_windows;
 use crate::output_mode::{self, OutputMode, UnsupportedQuery};
 use crate::source::{SourceDefinition, StreamTable};
+use crate::sql::types::SparkTypePlanner;
 use crate::sql::{self, Position, SqlError, StreamingSelect};
 
 /// Settings and functions; makes queries.
@@ -82,6 +83,7 @@ impl Session {
             .with_config(session_config(&time_zone))
             .with_default_features()
             .with_spark_features()
+            .with_type_planner(Arc::new(SparkTypePlanner { time_zone: time_zone.as_str().into() }))
             .with_query_planner(Arc::new(StreamingQueryPlanner))
             .with_physical_optimizer_rules(physical_optimizer_rules())
             .build();

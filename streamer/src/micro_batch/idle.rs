@@ -1,13 +1,17 @@
 //! What a query does between batches: it waits for data, or for the trigger's next tick.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{StreamingQuery, StreamingQueryError, now_ms};
+use crate::event::StreamingQueryEvent;
 use crate::source::Offset;
 use crate::stop::StopSignal;
 
 /// How long a source holds back its answer while nothing comes; new partitions are looked for as often.
 pub(super) const MAX_IDLE: Duration = Duration::from_millis(500);
+
+/// Spark's `spark.sql.streaming.noDataProgressEventInterval`.
+const IDLE_EVENT_INTERVAL: Duration = Duration::from_secs(10);
 
 impl StreamingQuery {
     pub(super) async fn idle(
@@ -16,6 +20,11 @@ impl StreamingQuery {
         from: &[Option<Offset>],
         stop: &mut StopSignal,
     ) -> Result<(), StreamingQueryError> {
+        if self.last_event.elapsed() >= IDLE_EVENT_INTERVAL {
+            self.last_event = Instant::now();
+            let event = StreamingQueryEvent::idle(self.checkpoint.query_id(), self.run_id, now_ms());
+            self.observer.lock().event(&event);
+        }
         if !interval.is_zero() {
             wait_for_tick(interval, stop).await;
             return Ok(());

@@ -21,6 +21,7 @@ use crate::batch_run::{BatchRunError, BatchRunner, BatchTask};
 use crate::checkpoint::commit_log::CommitMetadata;
 use crate::checkpoint::offset_log::{OffsetSeq, OffsetSeqMetadata};
 use crate::checkpoint::{Checkpoint, CheckpointError};
+use crate::event::StreamingQueryEvent;
 use crate::operators::context::Watermarks;
 use crate::operators::watermark_tracker::WatermarkTracker;
 use crate::progress::StreamingQueryProgress;
@@ -43,6 +44,8 @@ pub struct StreamingQuery {
     name: Option<String>,
     run_id: Uuid,
     last_trigger: Option<Instant>,
+    /// When the query last told that it is alive.
+    last_event: Instant,
 }
 
 /// Its steps are told from inside a batch, too.
@@ -51,6 +54,8 @@ pub(crate) type SharedObserver = Arc<Mutex<Box<dyn Observer>>>;
 /// Sees what the query does.
 pub trait Observer: Send {
     fn progress(&mut self, _progress: &StreamingQueryProgress) {}
+
+    fn event(&mut self, _event: &StreamingQueryEvent) {}
 
     /// The query waits for topics that are not there yet; told once.
     fn waits(&mut self, _reason: &str) {}
@@ -127,6 +132,7 @@ impl StreamingQuery {
             name: None,
             run_id: Uuid::new_v4(),
             last_trigger: None,
+            last_event: Instant::now(),
         }
     }
 
@@ -136,7 +142,17 @@ impl StreamingQuery {
     }
 
     /// Runs until the trigger has no more batches, or until it is asked to stop.
-    pub async fn run(mut self, mut stop: StopSignal) -> Result<(), StreamingQueryError> {
+    pub async fn run(mut self, stop: StopSignal) -> Result<(), StreamingQueryError> {
+        let (id, run_id, name) = (self.checkpoint.query_id().to_owned(), self.run_id, self.name.clone());
+        let observer = self.observer.clone();
+        observer.lock().event(&StreamingQueryEvent::started(&id, run_id, name, now_ms()));
+        let ended = self.run_batches(stop).await;
+        let exception = ended.as_ref().err().map(ToString::to_string);
+        observer.lock().event(&StreamingQueryEvent::terminated(&id, run_id, exception));
+        ended
+    }
+
+    async fn run_batches(&mut self, mut stop: StopSignal) -> Result<(), StreamingQueryError> {
         if !self.open_sources(&mut stop).await? {
             return Ok(());
         }
@@ -257,6 +273,7 @@ impl StreamingQuery {
         timing.mark("commitOffsets");
         let progress = self.progress(batch, timing, run);
         self.observer.lock().progress(&progress);
+        self.last_event = Instant::now();
         Ok(watermark)
     }
 

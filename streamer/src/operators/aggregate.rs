@@ -28,7 +28,7 @@ use futures::{TryFutureExt, stream};
 
 use super::context::{BatchContext, StateMetrics, Watermarks, elapsed_ms};
 use super::event_time::{EventTimeKey, is_session};
-use super::group_state::{GroupState, Groups};
+use super::group_state::{GroupState, Groups, WithKnown};
 use super::incremental::StatefulNode;
 use super::only_child;
 use super::session::SessionState;
@@ -215,7 +215,8 @@ impl AggregateRun {
             (groups, metrics.rows_dropped) = store.without_late(groups, late_ms)?;
         }
         let mut state = batch.open(self.id, "", &store.description())?;
-        let groups = store.with_known(&mut state, groups)?;
+        let WithKnown { groups, replaced } = store.with_known(&mut state, groups)?;
+        metrics.rows_removed = replaced;
         let groups = self.merge(groups, &context).await?;
         store.put(&mut state, &groups)?;
         metrics.rows_updated = groups.iter().map(|groups| groups.num_rows() as u64).sum();

@@ -208,13 +208,15 @@ pub(crate) struct EventTimeStats {
 }
 
 impl EventTimeStats {
-    pub(crate) fn add(&mut self, time_us: i64) {
-        self.merge(EventTimeStats {
-            count: 1,
-            min_us: time_us,
-            max_us: time_us,
-            sum_us: i128::from(time_us),
-        });
+    pub(crate) fn of(times_us: impl Iterator<Item = i64>) -> EventTimeStats {
+        let mut stats = EventTimeStats { count: 0, min_us: i64::MAX, max_us: i64::MIN, sum_us: 0 };
+        for time_us in times_us {
+            stats.count += 1;
+            stats.min_us = stats.min_us.min(time_us);
+            stats.max_us = stats.max_us.max(time_us);
+            stats.sum_us += i128::from(time_us);
+        }
+        stats
     }
 
     pub(crate) fn merge(&mut self, other: EventTimeStats) {

@@ -29,7 +29,7 @@ pub(super) trait Groups: Send + Sync {
     fn without_late(&self, groups: Vec<RecordBatch>, late_ms: i64) -> Result<(Vec<RecordBatch>, u64)>;
 
     /// The groups with what the state has of them, as rows of the same keys.
-    fn with_known(&self, state: &mut StateStore, groups: Vec<RecordBatch>) -> Result<Vec<RecordBatch>>;
+    fn with_known(&self, state: &mut StateStore, groups: Vec<RecordBatch>) -> Result<WithKnown>;
 
     fn put(&self, state: &mut StateStore, groups: &[RecordBatch]) -> Result<()>;
 
@@ -39,6 +39,14 @@ pub(super) trait Groups: Send + Sync {
     fn take_passed(&self, state: &mut StateStore, eviction_ms: i64) -> Result<Option<RecordBatch>>;
 
     fn count(&self, state: &StateStore) -> u64;
+}
+
+/// What arrived and what the state has of it.
+#[derive(Default)]
+pub(super) struct WithKnown {
+    pub(super) groups: Vec<RecordBatch>,
+    /// Sessions of the state that are parts of others now.
+    pub(super) replaced: u64,
 }
 
 /// Groups without sessions.
@@ -167,10 +175,10 @@ impl Groups for GroupState {
         }
     }
 
-    fn with_known(&self, state: &mut StateStore, groups: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+    fn with_known(&self, state: &mut StateStore, groups: Vec<RecordBatch>) -> Result<WithKnown> {
         let mut known = self.lookup(state, &groups)?;
         known.extend(groups);
-        Ok(known)
+        Ok(WithKnown { groups: known, replaced: 0 })
     }
 
     fn put(&self, state: &mut StateStore, groups: &[RecordBatch]) -> Result<()> {

@@ -17,7 +17,7 @@ use datafusion::error::{DataFusionError, Result};
 
 use super::context::state_error;
 use super::event_time::is_session;
-use super::group_state::{Groups, ROWS, in_time, with_columns};
+use super::group_state::{Groups, ROWS, WithKnown, in_time, with_columns};
 use crate::state::{RowFormat, StateDescription, StateStore};
 
 const SESSION: u8 = b'S';
@@ -137,17 +137,23 @@ impl Groups for SessionState {
         in_time(groups, late_ms, |groups| self.ends(groups), &whole)
     }
 
-    fn with_known(&self, state: &mut StateStore, groups: Vec<RecordBatch>) -> Result<Vec<RecordBatch>> {
+    fn with_known(&self, state: &mut StateStore, groups: Vec<RecordBatch>) -> Result<WithKnown> {
         let arrived = concat_batches(&self.schema, &groups)?;
         if arrived.num_rows() == 0 {
-            return Ok(Vec::new());
+            return Ok(WithKnown::default());
         }
         let mut keys: Vec<_> = self.keys.encode(&arrived)?.iter().map(<[u8]>::to_vec).collect();
         keys.sort_unstable();
         keys.dedup();
         let known = self.take_known(state, &keys)?;
         let rows = concat_batches(&self.schema, known.iter().chain([&arrived]))?;
-        Ok(vec![self.merge_sessions(&rows)?])
+        let merged = self.merge_sessions(&rows)?;
+        let known_rows = known.map_or(0, |known| known.num_rows());
+        let (before, _) = bounds(rows.column(self.session))?;
+        let (after, _) = bounds(merged.column(self.session))?;
+        let starts = before.values().iter().zip(after.values()).take(known_rows);
+        let replaced = starts.filter(|(before, after)| before != after).count() as u64;
+        Ok(WithKnown { groups: vec![merged], replaced })
     }
 
     fn put(&self, state: &mut StateStore, groups: &[RecordBatch]) -> Result<()> {

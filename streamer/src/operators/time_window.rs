@@ -20,7 +20,8 @@ const STARTS: &str = "window starts";
 
 /// Plans every window of a query.
 pub(crate) fn plan_windows(plan: LogicalPlan) -> Result<LogicalPlan> {
-    plan.transform_up_with_subqueries(|node| match node {
+    // What columns say of event time comes up from below, and has changed there.
+    plan.transform_up_with_subqueries(|node| match node.recompute_schema()? {
         LogicalPlan::Aggregate(aggregate) => plan_aggregate(aggregate),
         LogicalPlan::Projection(projection) => plan_projection(projection),
         other => {

@@ -241,11 +241,10 @@ fn event_times(column: &dyn Array) -> EventTimeStats {
     let Some(times) = column.as_primitive_opt::<TimestampMicrosecondType>() else {
         return EventTimeStats::default();
     };
-    let mut stats = EventTimeStats::default();
-    if times.null_count() == 0 {
-        times.values().iter().for_each(|time| stats.add(*time));
-    } else {
-        times.iter().flatten().for_each(|time| stats.add(time));
+    let mut stats = EventTimeStats::of(times.iter().flatten());
+    if times.null_count() > 0 {
+        // Spark reads the 0 that stands behind a null.
+        stats.merge(EventTimeStats::of(std::iter::repeat_n(0, times.null_count())));
     }
     stats
 }

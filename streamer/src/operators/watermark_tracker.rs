@@ -52,9 +52,7 @@ mod tests {
     use super::*;
 
     fn seen(ms: i64) -> EventTimeStats {
-        let mut stats = EventTimeStats::default();
-        stats.add(ms * 1_000);
-        stats
+        EventTimeStats::of(std::iter::once(ms * 1_000))
     }
 
     #[test]

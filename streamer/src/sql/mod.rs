@@ -4,6 +4,7 @@ mod column_name;
 mod error;
 mod time_window;
 mod tokens;
+pub(crate) mod types;
 
 use std::ops::ControlFlow;
 
