@@ -2,7 +2,9 @@
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::physical_plan::SendableRecordBatchStream;
+use futures::TryStreamExt;
 
+use super::SinkError;
 use crate::output_mode::OutputMode;
 use crate::rows;
 
@@ -23,8 +25,19 @@ impl SinkBatch {
         self.schema.fields().iter().map(|field| field.name().clone()).collect()
     }
 
+    /// Computes all rows and drops them, for a sink that has the batch already. Returns 0, as many as are written.
+    pub async fn drain(self) -> Result<u64, SinkError> {
+        rows::side_by_side(self.partitions, |_, partition| drain(partition)).await?;
+        Ok(0)
+    }
+
     /// All rows as one stream, partition after partition, which are worked on side by side all the same.
     pub fn in_order(self) -> SendableRecordBatchStream {
         rows::in_order(self.schema, self.partitions)
     }
+}
+
+async fn drain(mut partition: SendableRecordBatchStream) -> Result<(), SinkError> {
+    while partition.try_next().await?.is_some() {}
+    Ok(())
 }

@@ -5,8 +5,11 @@ use datafusion::error::DataFusionError;
 use thiserror::Error;
 
 use super::file::FileSinkError;
+use super::foreach_batch::ForeachBatchError;
 use super::formats::names;
 use super::kafka::KafkaSinkError;
+use super::memory::MemorySinkError;
+use super::webhook::WebhookError;
 use crate::batch_run::innermost;
 use crate::options::OptionsError;
 use crate::output_mode::OutputMode;
@@ -40,6 +43,12 @@ pub enum SinkError {
     File(#[from] FileSinkError),
     #[error(transparent)]
     Kafka(Box<KafkaSinkError>),
+    #[error(transparent)]
+    Memory(#[from] MemorySinkError),
+    #[error(transparent)]
+    ForeachBatch(#[from] ForeachBatchError),
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
 }
 
 impl From<KafkaSinkError> for SinkError {

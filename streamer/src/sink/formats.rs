@@ -9,7 +9,7 @@ use datafusion::prelude::SessionContext;
 
 use super::file::FileSink;
 use super::kafka::KafkaSink;
-use super::{ConsoleSink, JsonLinesSink, NoopSink, Sink, SinkError};
+use super::{ConsoleSink, JsonLinesSink, MemorySink, NoopSink, Sink, SinkError, WebhookSink};
 use crate::options::Options;
 
 /// What a sink may need to know of its query, beside its options.
@@ -44,12 +44,14 @@ pub const FORMATS: &[Format] = &[
     Format { name: "json", open: |options, context| Ok(Box::new(FileSink::new("json", options, context)?)) },
     Format { name: "json-lines", open: |_, context| Ok(Box::new(json_lines(context))) },
     Format { name: "kafka", open: |options, context| Ok(Box::new(KafkaSink::new(options, context)?)) },
+    Format { name: "memory", open: |options, context| Ok(Box::new(MemorySink::new(options, context)?)) },
     Format { name: "noop", open: |_, _| Ok(Box::new(NoopSink)) },
     Format {
         name: "parquet",
         open: |options, context| Ok(Box::new(FileSink::new("parquet", options, context)?)),
     },
     Format { name: "text", open: |options, context| Ok(Box::new(FileSink::new("text", options, context)?)) },
+    Format { name: "webhook", open: |options, context| Ok(Box::new(WebhookSink::new(options, context)?)) },
 ];
 
 /// Makes the sink of a format. Nothing is connected to or written before the first batch.

@@ -80,7 +80,7 @@ impl Sink for FileSink {
         let log = FileLog::new(&self.folder);
         if log.latest().map_err(SinkError::File)?.is_some_and(|latest| batch.id <= latest) {
             tracing::info!("batch {} is in {} already", batch.id, self.folder.display());
-            return Ok(0);
+            return batch.drain().await;
         }
         let created = Created::default();
         let written = rows::side_by_side(batch.partitions, |index, partition| {

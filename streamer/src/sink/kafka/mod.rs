@@ -68,7 +68,7 @@ impl Sink for KafkaSink {
             && transactions.has(id)
         {
             tracing::info!("batch {id} is in its topic already");
-            return Ok(0);
+            return batch.drain().await;
         }
         let written = write(writer, &self.columns, self.options.topic.as_deref(), batch).await;
         match writer {
