@@ -8,7 +8,7 @@ use chrono::DateTime;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
-use datafusion::physical_plan::execute_stream_partitioned;
+use datafusion::physical_plan::{collect, execute_stream_partitioned};
 use thiserror::Error;
 
 use crate::checkpoint::Checkpoint;
@@ -76,7 +76,7 @@ pub enum BatchRunError {
 impl BatchRunner {
     pub(crate) fn new(plan: StreamingPlan, checkpoint: &Checkpoint, sink: Box<dyn Sink>) -> BatchRunner {
         let options = StateOptions { memory_limit: plan.conf.memory_limit() };
-        let (state_folder, stores) = (checkpoint.folder().join("state"), Arc::new(StateStores::new(options)));
+        let (state_folder, stores) = (checkpoint.state_folder(), Arc::new(StateStores::new(options)));
         BatchRunner { plan, sink, state_folder, stores, last: None }
     }
 
@@ -114,12 +114,17 @@ impl BatchRunner {
         Ok(PlannedBatch { task, plan, session })
     }
 
+    /// The stateful operators of a planned batch, by number.
+    pub(crate) fn operator_names(planned: &PlannedBatch) -> Vec<&'static str> {
+        planned.plan.operators.iter().map(|operator| operator.name).collect()
+    }
+
     /// Writes the batch's state and its rows.
     pub(crate) async fn run(&mut self, planned: PlannedBatch) -> Result<BatchRun, BatchRunError> {
         let PlannedBatch { task, plan, session } = planned;
         let context = Arc::new(self.batch_context(&task, &plan));
-        let partitions =
-            execute_stream_partitioned(plan.physical.clone(), task_context(session, context.clone()))?;
+        let task_context = task_context(session, context.clone());
+        let partitions = execute_stream_partitioned(plan.physical.clone(), task_context.clone())?;
         let batch = SinkBatch {
             id: task.id,
             output_mode: self.plan.output_mode,
@@ -132,6 +137,10 @@ impl BatchRunner {
             Err(error) if is_interrupted(&error) => return Err(BatchRunError::Interrupted),
             Err(error) => return Err(error.into()),
         };
+        for operator in plan.unfinished(&context) {
+            // Nothing asked for its rows, such as a join with an empty table: its state has a next version all the same.
+            collect(operator, task_context.clone()).await?;
+        }
         if let Some(keep_from) = task.id.checked_sub(self.plan.conf.min_batches_to_retain()) {
             self.stores.purge(keep_from)?;
         }

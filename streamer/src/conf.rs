@@ -34,6 +34,12 @@ pub const SETTINGS: &[Setting] = &[
         },
     },
     Setting {
+        key: NO_DATA_BATCHES,
+        default: "true",
+        doc: "whether a watermark that has moved causes a batch without data",
+        check: |value| value.to_lowercase().parse::<bool>().map(drop).map_err(|e| e.to_string()),
+    },
+    Setting {
         key: MEMORY_LIMIT,
         default: "128m",
         doc: "memory that each state store may take for data and caches; the rest stays on disk",
@@ -41,6 +47,7 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+const NO_DATA_BATCHES: &str = "spark.sql.streaming.noDataMicroBatches.enabled";
 const MEMORY_LIMIT: &str = "ottla.stateStore.memoryLimit";
 const WATERMARK_POLICY: &str = "spark.sql.streaming.multipleWatermarkPolicy";
 const SESSION_TIME_ZONE: &str = "spark.sql.session.timeZone";
@@ -115,6 +122,10 @@ impl Conf {
     pub fn memory_limit(&self) -> usize {
         let value = self.values.get(MEMORY_LIMIT).map_or("128m", String::as_str);
         bytes(value).unwrap_or(128 << 20)
+    }
+
+    pub fn runs_without_data(&self) -> bool {
+        self.values.get(NO_DATA_BATCHES).is_none_or(|value| value.eq_ignore_ascii_case("true"))
     }
 
     /// The policy of the query's first batch stays in force; `logged` are its settings.

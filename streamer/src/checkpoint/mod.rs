@@ -16,6 +16,7 @@ pub(crate) mod initial_offsets;
 mod lock;
 pub mod log_file;
 pub mod offset_log;
+pub mod operator_metadata;
 mod query_metadata;
 mod recovery;
 
@@ -60,6 +61,13 @@ pub enum CheckpointError {
         folder = folder.display()
     )]
     MissingMetadata { folder: PathBuf },
+    #[error(
+        "[STREAMING_STATEFUL_OPERATOR_NOT_MATCH_IN_STATE_METADATA] Streaming stateful operator name does not match with \
+         the operator in state metadata. This likely to happen when user adds/removes/changes stateful operator of existing \
+         streaming query. Stateful operators in the metadata: [{stored}]; Stateful operators in current batch: \
+         [{requested}]. SQLSTATE: 42K03. Start the changed query with a new checkpoint"
+    )]
+    Operators { stored: String, requested: String },
     #[error(
         "the checkpoint {folder} cannot be resumed: {reason}",
         folder = folder.display()
@@ -143,9 +151,14 @@ impl Checkpoint {
         Ok(self.commits.get(batch_id)?)
     }
 
-    /// The folder of the state of one operator: Spark's `state/<operator>/<partition>`.
-    pub fn state_folder(&self, operator: usize) -> PathBuf {
-        self.folder.join("state").join(operator.to_string()).join("0")
+    /// Refuses a query whose stateful operators are not those that the checkpoint has state of.
+    pub fn check_operators(&self, names: &[&'static str]) -> Result<(), CheckpointError> {
+        operator_metadata::check(&self.state_folder(), names)
+    }
+
+    /// State is below it: Spark's `state/<operator>/<partition>`.
+    pub fn state_folder(&self) -> PathBuf {
+        self.folder.join("state")
     }
 
     fn inconsistent(&self, reason: String) -> CheckpointError {

@@ -43,6 +43,7 @@ pub struct StreamingQuery {
     observer: SharedObserver,
     name: Option<String>,
     run_id: Uuid,
+    operators_are_checked: bool,
     last_trigger: Option<Instant>,
     /// When the query last told that it is alive.
     last_event: Instant,
@@ -131,6 +132,7 @@ impl StreamingQuery {
             observer: Arc::new(Mutex::new(observer)),
             name: None,
             run_id: Uuid::new_v4(),
+            operators_are_checked: false,
             last_trigger: None,
             last_event: Instant::now(),
         }
@@ -195,7 +197,8 @@ impl StreamingQuery {
         let mut offsets = standing.from.iter().zip(latest);
         // Spark runs its first batch even where there is nothing between two offsets.
         offsets.any(|(from, latest)| latest.end.is_some() && (is_first || latest.end != *from))
-            || self.runner.waits_for(standing.watermark.watermark_ms())
+            || self.runner.conf().runs_without_data()
+                && self.runner.waits_for(standing.watermark.watermark_ms())
     }
 
     /// Logs the next batch and runs it.
@@ -262,6 +265,9 @@ impl StreamingQuery {
             observer: self.observer.clone(),
         };
         let planned = self.runner.plan(task, reads).await.map_err(failed)?;
+        if !std::mem::replace(&mut self.operators_are_checked, true) {
+            self.checkpoint.check_operators(&BatchRunner::operator_names(&planned))?;
+        }
         timing.mark("queryPlanning");
         let run = self.runner.run(planned).await.map_err(failed)?;
         self.step(batch.id, Step::RowsWritten)?;

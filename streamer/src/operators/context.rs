@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use datafusion::error::{DataFusionError, Result};
@@ -29,6 +30,7 @@ pub(crate) struct OperatorContext {
     state_folder: PathBuf,
     stores: Arc<StateStores>,
     metrics: Mutex<StateMetrics>,
+    committed: AtomicBool,
 }
 
 /// The watermarks of an operator in one batch, in milliseconds.
@@ -77,6 +79,10 @@ impl BatchContext {
             .ok_or_else(|| DataFusionError::Internal("a stateful operator without a number".to_owned()))
     }
 
+    pub(crate) fn is_committed(&self, operator: usize) -> bool {
+        self.operators.get(operator).is_some_and(|operator| operator.committed.load(Ordering::Acquire))
+    }
+
     pub(crate) fn add_event_times(&self, watermark: usize, stats: EventTimeStats) {
         if let Some(all) = self.event_times.get(watermark) {
             all.lock().merge(stats);
@@ -106,6 +112,7 @@ impl BatchContext {
         metrics.memory_bytes += store.memory_bytes() as u64;
         operator.metrics.lock().add(&metrics);
         operator.stores.put_back(operator.store_folder(name), self.batch_id + 1, store);
+        operator.committed.store(true, Ordering::Release);
         match (self.on_state_written)() {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(DataFusionError::External(Box::new(Interrupted))),
@@ -143,7 +150,13 @@ impl OperatorContext {
         state_folder: PathBuf,
         stores: Arc<StateStores>,
     ) -> OperatorContext {
-        OperatorContext { watermarks, state_folder, stores, metrics: Mutex::default() }
+        OperatorContext {
+            watermarks,
+            state_folder,
+            stores,
+            metrics: Mutex::default(),
+            committed: AtomicBool::new(false),
+        }
     }
 
     fn store_folder(&self, name: &str) -> PathBuf {
