@@ -9,6 +9,7 @@
 mod batch_run;
 pub mod checkpoint;
 pub mod conf;
+mod crash_point;
 pub mod event;
 pub mod format;
 mod functions;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 use uuid::Uuid;
 
+use crate::crash_point;
+
 #[derive(Debug, Error)]
 pub enum LogFileError {
     #[error("cannot {action} {path}: {source}", path = path.display())]
@@ -44,6 +46,7 @@ pub fn write_new(path: &Path, content: &[u8]) -> Result<(), LogFileError> {
         }
         named => named,
     };
+    crash_point::pass();
     let removed = fs::remove_file(&temporary);
     named.map_err(|_| LogFileError::Exists { path: path.to_owned() })?;
     removed.map_err(|error| LogFileError::io("remove", &temporary, error))
@@ -52,7 +55,9 @@ pub fn write_new(path: &Path, content: &[u8]) -> Result<(), LogFileError> {
 /// Writes a file, in place of one that an interrupted run of the same batch may have left.
 pub fn write_again(path: &Path, content: &[u8]) -> Result<(), LogFileError> {
     let temporary = write_temporary(path, content)?;
-    fs::rename(&temporary, path).map_err(|error| LogFileError::io("create", path, error))
+    fs::rename(&temporary, path).map_err(|error| LogFileError::io("create", path, error))?;
+    crash_point::pass();
+    Ok(())
 }
 
 /// The file's bytes, or `None` where there is no such file.
@@ -89,6 +94,7 @@ pub fn strip_version<'a>(path: &Path, text: &'a str) -> Result<&'a str, LogFileE
 }
 
 fn write_temporary(path: &Path, content: &[u8]) -> Result<PathBuf, LogFileError> {
+    crash_point::pass();
     let folder = path.parent().unwrap_or(Path::new("."));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = folder.join(format!(".{name}.{}.tmp", Uuid::new_v4()));
@@ -101,6 +107,7 @@ fn write_temporary(path: &Path, content: &[u8]) -> Result<PathBuf, LogFileError>
         let _ = fs::remove_file(&temporary);
         LogFileError::io("write", &temporary, error)
     })?;
+    crash_point::pass();
     Ok(temporary)
 }
 

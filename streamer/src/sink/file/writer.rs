@@ -18,6 +18,7 @@ use super::file_format::FileFormat;
 use super::log::CommittedFile;
 use super::part::PartFile;
 use super::partition::Partitioning;
+use crate::crash_point;
 use crate::format::text::{Style, TextFormat};
 use crate::sink::SinkError;
 
@@ -153,12 +154,14 @@ impl PartitionWriter {
             .fold(self.plan.folder.clone(), |path, part| path.join(part));
         let path = path.join(name);
         self.created.add(&path);
+        crash_point::pass();
         PartFile::create(path, &self.plan.format, &self.plan.partitioning.data_schema)
     }
 
     fn close(&mut self, folder: &str) -> Result<(), FileSinkError> {
         if let Some(file) = self.open.remove(folder) {
             self.written.files.push(CommittedFile::of(&file.finish()?)?);
+            crash_point::pass();
         }
         Ok(())
     }
@@ -168,6 +171,7 @@ impl PartitionWriter {
         open.sort_by(|(a, _), (b, _)| a.cmp(b));
         for (_, file) in open {
             self.written.files.push(CommittedFile::of(&file.finish()?)?);
+            crash_point::pass();
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ use ottla_client::{Client, ClientConfig};
 pub use error::KafkaSinkError;
 
 use super::{Sink, SinkBatch, SinkContext, SinkError};
+use crate::crash_point;
 use crate::options::Options;
 use crate::output_mode::OutputMode;
 use at_least_once::Producers;
@@ -74,7 +75,9 @@ impl Sink for KafkaSink {
         match writer {
             Writer::AtLeastOnce(producers) => {
                 let written = written?;
+                crash_point::pass();
                 producers.flush().await?;
+                crash_point::pass();
                 Ok(written.rows)
             }
             Writer::ExactlyOnce(transactions) => {
@@ -82,7 +85,9 @@ impl Sink for KafkaSink {
                     transactions.abort().await;
                 }
                 let Written { rows, topic } = written?;
+                crash_point::pass();
                 transactions.commit(id, &end_offsets, topic.as_deref()).await?;
+                crash_point::pass();
                 Ok(rows)
             }
         }

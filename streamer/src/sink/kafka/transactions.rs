@@ -11,6 +11,7 @@ use ottla_client::{Client, OffsetToCommit, RequestError};
 
 use super::error::{KafkaSinkError, is_lost};
 use super::options::ExactlyOnce;
+use crate::crash_point;
 use crate::kafka::offsets::{PartitionOffsets, TopicPartition};
 
 const METADATA_PREFIX: &str = "batch=";
@@ -67,6 +68,7 @@ impl Transactions {
             let committed = self.producer.commit_offsets(&self.options.group, &offsets).await;
             committed.map_err(|error| self.request_error(batch_id, error))?;
         }
+        crash_point::pass();
         let committed = self.producer.commit().await;
         committed.map_err(|error| self.producer_error(batch_id, error))?;
         self.last_batch = Some(batch_id);

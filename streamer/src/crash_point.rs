@@ -1,0 +1,20 @@
+//! Where tests end the process as a kill would, in debug builds alone.
+
+/// With `OTTLA_CRASH_POINT=n` in the environment the process ends on the spot when it comes here for the n-th time.
+#[cfg(debug_assertions)]
+pub(crate) fn pass() {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    static LAST: OnceLock<Option<u64>> = OnceLock::new();
+    static PASSED: AtomicU64 = AtomicU64::new(0);
+    let last = LAST.get_or_init(|| std::env::var("OTTLA_CRASH_POINT").ok()?.parse().ok());
+    if let Some(last) = last
+        && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *last
+    {
+        std::process::abort();
+    }
+}
+
+#[cfg(not(debug_assertions))]
+pub(crate) fn pass() {}
