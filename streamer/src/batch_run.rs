@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use crate::checkpoint::Checkpoint;
 use crate::conf::Conf;
+use crate::late_rows::LateRows;
 use crate::micro_batch::{SharedObserver, Step};
 use crate::operators::context::{
     BatchContext, EventTimeStats, Interrupted, OperatorContext, StateMetrics, StateStores, Watermarks,
@@ -28,6 +29,7 @@ use crate::state::{StateError, StateOptions};
 pub(crate) struct BatchRunner {
     plan: StreamingPlan,
     sink: Box<dyn Sink>,
+    late_rows: Option<LateRows>,
     state_folder: PathBuf,
     stores: Arc<StateStores>,
     /// The plan of the last batch.
@@ -77,7 +79,11 @@ impl BatchRunner {
     pub(crate) fn new(plan: StreamingPlan, checkpoint: &Checkpoint, sink: Box<dyn Sink>) -> BatchRunner {
         let options = StateOptions { memory_limit: plan.conf.memory_limit() };
         let (state_folder, stores) = (checkpoint.state_folder(), Arc::new(StateStores::new(options)));
-        BatchRunner { plan, sink, state_folder, stores, last: None }
+        BatchRunner { plan, sink, late_rows: None, state_folder, stores, last: None }
+    }
+
+    pub(crate) fn set_late_rows(&mut self, late_rows: LateRows) {
+        self.late_rows = Some(late_rows);
     }
 
     pub(crate) fn conf(&self) -> &Conf {
@@ -110,7 +116,8 @@ impl BatchRunner {
         session.execution_props_mut().query_execution_start_time =
             DateTime::from_timestamp_millis(task.timestamp_ms);
         let physical = session.create_physical_plan(&self.plan.plan).await?;
-        let plan = IncrementalPlan::new(physical, self.plan.output_mode, task.watermarks)?;
+        let plan =
+            IncrementalPlan::new(physical, self.plan.output_mode, task.watermarks, self.late_rows.is_some())?;
         Ok(PlannedBatch { task, plan, session })
     }
 
@@ -130,7 +137,7 @@ impl BatchRunner {
             output_mode: self.plan.output_mode,
             schema: self.plan.named(&plan.physical.schema()),
             partitions,
-            end_offsets: task.end_offsets,
+            end_offsets: task.end_offsets.clone(),
         };
         let output_rows = match self.sink.write_batch(batch).await {
             Ok(rows) => rows,
@@ -140,6 +147,10 @@ impl BatchRunner {
         for operator in plan.unfinished(&context) {
             // Nothing asked for its rows, such as a join with an empty table: its state has a next version all the same.
             collect(operator, task_context.clone()).await?;
+        }
+        if let Some(late_rows) = &mut self.late_rows {
+            let (rows, late_ms) = (context.take_late_rows(), task.watermarks.late_ms);
+            late_rows.write(task.id, late_ms, &rows, task.end_offsets).await?;
         }
         if let Some(keep_from) = task.id.checked_sub(self.plan.conf.min_batches_to_retain()) {
             self.stores.purge(keep_from)?;

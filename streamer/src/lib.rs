@@ -14,6 +14,7 @@ pub mod event;
 pub mod format;
 mod functions;
 pub mod kafka;
+pub mod late_rows;
 pub mod live_view;
 pub mod micro_batch;
 pub mod operators;

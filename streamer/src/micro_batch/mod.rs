@@ -22,6 +22,7 @@ use crate::checkpoint::commit_log::CommitMetadata;
 use crate::checkpoint::offset_log::{OffsetSeq, OffsetSeqMetadata};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::event::StreamingQueryEvent;
+use crate::late_rows::LateRows;
 use crate::operators::context::Watermarks;
 use crate::operators::watermark_tracker::WatermarkTracker;
 use crate::progress::StreamingQueryProgress;
@@ -141,6 +142,12 @@ impl StreamingQuery {
     /// As it is called in the progress.
     pub fn with_name(self, name: &str) -> StreamingQuery {
         StreamingQuery { name: Some(name.to_owned()), ..self }
+    }
+
+    /// Late rows of its aggregations go there, instead of being counted only.
+    pub fn with_late_rows(mut self, late_rows: LateRows) -> StreamingQuery {
+        self.runner.set_late_rows(late_rows);
+        self
     }
 
     /// Runs until the trigger has no more batches, or until it is asked to stop.

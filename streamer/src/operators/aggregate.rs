@@ -18,7 +18,7 @@ use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, replace_children_if_necessary};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
     ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
@@ -30,20 +30,32 @@ use super::context::{BatchContext, StateMetrics, Watermarks, elapsed_ms};
 use super::event_time::{EventTimeKey, is_session};
 use super::group_state::{GroupState, Groups, WithKnown};
 use super::incremental::StatefulNode;
+use super::late_rows::LateRowsExec;
 use super::only_child;
 use super::session::SessionState;
 use crate::output_mode::OutputMode;
 use crate::source::reads_stream;
 
 /// Puts state between the halves of every aggregation over a stream.
-pub(super) fn with_state(plan: Arc<dyn ExecutionPlan>) -> Result<Arc<dyn ExecutionPlan>> {
+///
+/// `keeps_late_rows`: rows that are late are remembered.
+pub(super) fn with_state(
+    plan: Arc<dyn ExecutionPlan>,
+    keeps_late_rows: bool,
+) -> Result<Arc<dyn ExecutionPlan>> {
     let with_state = plan.transform_up(|node| {
         let Some(partial) = as_aggregate(&node, AggregateMode::Partial).filter(|_| reads_stream(&node))
         else {
             return Ok(Transformed::no(node));
         };
-        let stateful = StatefulAggregateExec::new(in_one_partition(node.clone()), partial);
-        Ok(Transformed::yes(Arc::new(stateful)))
+        let stateful = StatefulAggregateExec::new(node.clone(), partial);
+        let late_rows = LateRowsExec::below(partial, stateful.event_time).filter(|_| keeps_late_rows);
+        let input = match late_rows {
+            None => node.clone(),
+            Some(late_rows) => replace_children_if_necessary(node.clone(), vec![Arc::new(late_rows)])?,
+        };
+        let input = in_one_partition(input);
+        Ok(Transformed::yes(Arc::new(StatefulAggregateExec { input, ..stateful })))
     })?;
     Ok(with_state.data)
 }

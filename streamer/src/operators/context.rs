@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
 use parking_lot::Mutex;
@@ -20,6 +21,7 @@ pub(crate) struct BatchContext {
     pub(crate) output_mode: OutputMode,
     operators: Vec<OperatorContext>,
     event_times: Vec<Mutex<EventTimeStats>>,
+    late_rows: Mutex<Vec<RecordBatch>>,
     /// Called after an operator has sealed its state.
     on_state_written: Box<dyn Fn() -> ControlFlow<()> + Send + Sync>,
 }
@@ -64,7 +66,14 @@ impl BatchContext {
         on_state_written: Box<dyn Fn() -> ControlFlow<()> + Send + Sync>,
     ) -> BatchContext {
         let event_times = (0..watermarks).map(|_| Mutex::default()).collect();
-        BatchContext { batch_id, output_mode, operators, event_times, on_state_written }
+        BatchContext {
+            batch_id,
+            output_mode,
+            operators,
+            event_times,
+            late_rows: Mutex::default(),
+            on_state_written,
+        }
     }
 
     pub(crate) fn of(context: &TaskContext) -> Result<Arc<BatchContext>> {
@@ -87,6 +96,15 @@ impl BatchContext {
         if let Some(all) = self.event_times.get(watermark) {
             all.lock().merge(stats);
         }
+    }
+
+    pub(crate) fn add_late_rows(&self, rows: RecordBatch) {
+        self.late_rows.lock().push(rows);
+    }
+
+    /// Empty unless the plan keeps them.
+    pub(crate) fn take_late_rows(&self) -> Vec<RecordBatch> {
+        std::mem::take(&mut *self.late_rows.lock())
     }
 
     pub(crate) fn event_times(&self) -> Vec<EventTimeStats> {

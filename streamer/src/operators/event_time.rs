@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
+use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array};
+use datafusion::arrow::datatypes::{DataType, Field, TimeUnit, TimestampMicrosecondType};
+use datafusion::error::{DataFusionError, Result};
 
 /// Spark's `EventTimeWatermark.delayKey`.
 const DELAY_MS: &str = "spark.watermarkDelayMs";
@@ -83,4 +85,22 @@ impl EventTimeKey {
             Some(EventTimeKey { column, kind })
         })
     }
+}
+
+/// When the watermark is done with each row, in microseconds.
+pub(crate) fn ends(event_time: EventTimeKey, column: &ArrayRef) -> Result<Int64Array> {
+    let (times, window_us) = match event_time.kind {
+        EventTimeKind::Instant { window_us } => (column.clone(), window_us),
+        EventTimeKind::Window => {
+            let windows = column.as_struct_opt().ok_or_else(no_time)?;
+            let end = windows.column_by_name("end").ok_or_else(no_time)?;
+            (end.clone(), 0)
+        }
+    };
+    let times = times.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(no_time)?;
+    Ok(times.iter().map(|time| time.map(|time| time.saturating_add(window_us))).collect())
+}
+
+pub(crate) fn no_time() -> DataFusionError {
+    DataFusionError::Internal("a key without its event time".to_owned())
 }

@@ -7,15 +7,14 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StructArray,
-    new_null_array,
+    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
 };
 use datafusion::arrow::compute::{cast, filter_record_batch, not};
-use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef, TimestampMicrosecondType};
-use datafusion::error::{DataFusionError, Result};
+use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
+use datafusion::error::Result;
 
 use super::context::state_error;
-use super::event_time::{EventTimeKey, EventTimeKind};
+use super::event_time::{EventTimeKey, EventTimeKind, ends, no_time};
 use crate::state::{EncodedRows, RowFormat, StateDescription, StateStore};
 
 /// Rows that are decoded at a time.
@@ -120,7 +119,7 @@ impl GroupState {
         for pair in candidates {
             let (key, value) = pair.map_err(state_error)?;
             let columns = self.keys.decode(std::iter::once(key.as_slice()))?;
-            let window = columns.first().ok_or_else(no_key)?;
+            let window = columns.first().ok_or_else(no_time)?;
             let end = ends(*event_time, window)?;
             if !end.is_empty() && end.is_valid(0) && end.value(0) <= watermark_us {
                 passed.push((key, value));
@@ -255,22 +254,4 @@ pub(super) fn in_time(
         kept.push(filter_record_batch(&batch, &in_time)?);
     }
     Ok((kept, late.len() as u64))
-}
-
-fn no_key() -> DataFusionError {
-    DataFusionError::Internal("a key without its event time".to_owned())
-}
-
-/// When the watermark is done with each row, in microseconds.
-fn ends(event_time: EventTimeKey, column: &ArrayRef) -> Result<Int64Array> {
-    let (times, window_us) = match event_time.kind {
-        EventTimeKind::Instant { window_us } => (column.clone(), window_us),
-        EventTimeKind::Window => {
-            let windows = column.as_struct_opt().ok_or_else(no_key)?;
-            let end = windows.column_by_name("end").ok_or_else(no_key)?;
-            (end.clone(), 0)
-        }
-    };
-    let times = times.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(no_key)?;
-    Ok(times.iter().map(|time| time.map(|time| time.saturating_add(window_us))).collect())
 }

@@ -9,6 +9,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::aggregate::{StatefulAggregateExec, with_state};
 use super::context::{BatchContext, Watermarks};
+use super::late_rows::as_late_rows;
 use super::watermark::as_watermark;
 use crate::output_mode::OutputMode;
 
@@ -52,9 +53,10 @@ impl IncrementalPlan {
         physical: Arc<dyn ExecutionPlan>,
         mode: OutputMode,
         watermarks: Watermarks,
+        keeps_late_rows: bool,
     ) -> Result<IncrementalPlan> {
         let mut numbering = Numbering { mode, operators: Vec::new(), delays_ms: Vec::new() };
-        let physical = numbering.visit(&with_state(physical)?)?;
+        let physical = numbering.visit(&with_state(physical, keeps_late_rows)?)?;
         let Numbering { operators, delays_ms, .. } = numbering;
         let mut plan = IncrementalPlan { physical, operators, delays_ms };
         plan.operators = plan.with_watermarks(watermarks);
@@ -120,6 +122,9 @@ impl Numbering {
             let id = self.delays_ms.len();
             self.delays_ms.push(watermark.delay_ms());
             Arc::new(watermark.numbered(id)?)
+        } else if let Some(late_rows) = as_late_rows(plan) {
+            // It stands right below its aggregation.
+            Arc::new(late_rows.of_operator(self.operators.len().saturating_sub(1)))
         } else {
             plan.clone()
         };

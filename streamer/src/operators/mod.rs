@@ -9,6 +9,7 @@ pub(crate) mod context;
 pub(crate) mod event_time;
 mod group_state;
 pub(crate) mod incremental;
+mod late_rows;
 pub(crate) mod planner;
 mod session;
 pub(crate) mod time_window;
