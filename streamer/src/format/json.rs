@@ -50,6 +50,16 @@ impl JsonFormat {
         Ok(())
     }
 
+    /// Appends a single value.
+    pub(crate) fn write_value(
+        &self,
+        out: &mut String,
+        array: &dyn Array,
+        row: usize,
+    ) -> Result<(), ArrowError> {
+        self.write(out, array, row)
+    }
+
     fn write(&self, out: &mut String, array: &dyn Array, row: usize) -> Result<(), ArrowError> {
         if is_null(array, row) {
             out.push_str("null");

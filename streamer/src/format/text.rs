@@ -169,7 +169,7 @@ pub(super) fn timestamp_value(array: &dyn Array, row: usize, unit: TimeUnit) -> 
     Ok(value.as_primitive::<datafusion::arrow::datatypes::Int64Type>().value(0))
 }
 
-pub(super) fn beyond_calendar(value: i64) -> ArrowError {
+pub(crate) fn beyond_calendar(value: i64) -> ArrowError {
     ArrowError::ComputeError(format!("timestamp {value} is beyond the calendar"))
 }
 

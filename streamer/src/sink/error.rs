@@ -4,6 +4,7 @@ use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use thiserror::Error;
 
+use super::database::DatabaseError;
 use super::file::FileSinkError;
 use super::foreach_batch::ForeachBatchError;
 use super::formats::names;
@@ -43,6 +44,8 @@ pub enum SinkError {
     File(#[from] FileSinkError),
     #[error(transparent)]
     Kafka(Box<KafkaSinkError>),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     #[error(transparent)]
     Memory(#[from] MemorySinkError),
     #[error(transparent)]

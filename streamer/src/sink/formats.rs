@@ -7,6 +7,7 @@ use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::prelude::SessionContext;
 
+use super::database::{PostgresSink, SqliteSink};
 use super::file::FileSink;
 use super::kafka::KafkaSink;
 use super::{ConsoleSink, JsonLinesSink, MemorySink, NoopSink, Sink, SinkError, WebhookSink};
@@ -50,6 +51,12 @@ pub const FORMATS: &[Format] = &[
         name: "parquet",
         open: |options, context| Ok(Box::new(FileSink::new("parquet", options, context)?)),
     },
+    Format { name: "postgres", open: |options, context| Ok(Box::new(PostgresSink::new(options, context)?)) },
+    Format {
+        name: "postgresql",
+        open: |options, context| Ok(Box::new(PostgresSink::new(options, context)?)),
+    },
+    Format { name: "sqlite", open: |options, context| Ok(Box::new(SqliteSink::new(options, context)?)) },
     Format { name: "text", open: |options, context| Ok(Box::new(FileSink::new("text", options, context)?)) },
     Format { name: "webhook", open: |options, context| Ok(Box::new(WebhookSink::new(options, context)?)) },
 ];

@@ -4,6 +4,7 @@
 
 mod batch;
 mod console;
+pub mod database;
 mod error;
 pub mod file;
 mod foreach_batch;
@@ -12,6 +13,7 @@ mod json_lines;
 pub mod kafka;
 mod memory;
 mod noop;
+mod spark_layout;
 pub mod table;
 #[cfg(test)]
 mod test_batches;

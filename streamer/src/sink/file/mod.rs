@@ -10,7 +10,7 @@ mod file_format;
 mod log;
 mod part;
 mod partition;
-mod spark_layout;
+
 #[cfg(test)]
 mod tests;
 mod uri;

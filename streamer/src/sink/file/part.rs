@@ -14,8 +14,8 @@ use parquet::file::properties::WriterProperties;
 
 use super::error::FileSinkError;
 use super::file_format::{Codec, FileFormat, Rows};
-use super::spark_layout;
 use crate::sink::SinkError;
+use crate::sink::spark_layout;
 
 /// Lines are handed on in pieces of about so many bytes.
 const FLUSH_BYTES: usize = 64 << 10;

@@ -1,4 +1,4 @@
-//! Columns in the layouts that Spark reads from Parquet: timestamps in microseconds, no unsigned integers, one layout of
+//! Columns in the layouts that Spark reads and databases take: timestamps in microseconds, no unsigned integers, one layout of
 //! text.
 
 use std::sync::Arc;
