@@ -245,7 +245,7 @@ impl AggregateRun {
             }
         }
         metrics.removals_ms = elapsed_ms(started);
-        metrics.rows_total = store.count(&state);
+        metrics.rows_total = store.count(&mut state)?;
         let output = match batch.output_mode {
             OutputMode::Complete => store.all(&state)?,
             OutputMode::Update => groups,

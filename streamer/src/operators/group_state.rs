@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
 };
@@ -37,7 +38,7 @@ pub(super) trait Groups: Send + Sync {
     /// Some of the groups that the watermark has passed, which leave the state; `None` when there are no more.
     fn take_passed(&self, state: &mut StateStore, eviction_ms: i64) -> Result<Option<RecordBatch>>;
 
-    fn count(&self, state: &StateStore) -> u64;
+    fn count(&self, state: &mut StateStore) -> Result<u64>;
 }
 
 /// What arrived and what the state has of it.
@@ -56,7 +57,7 @@ pub(super) struct GroupState {
     event_time: Option<(EventTimeKey, FieldRef)>,
 }
 
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
+type Pairs = Vec<(Bytes, Bytes)>;
 
 impl GroupState {
     /// The first `keys` columns of the schema are the grouping columns.
@@ -89,7 +90,10 @@ impl GroupState {
         let mut known = Vec::new();
         for keys in keys.chunks(ROWS) {
             let values = state.get_many(keys).map_err(state_error)?;
-            let pairs = keys.iter().zip(values).filter_map(|(key, value)| Some((key.to_vec(), value?)));
+            let pairs = keys
+                .iter()
+                .zip(values)
+                .filter_map(|(key, value)| Some((Bytes::copy_from_slice(key), value?)));
             let pairs: Pairs = pairs.collect();
             if !pairs.is_empty() {
                 known.push(self.decode(&pairs)?);
@@ -118,7 +122,7 @@ impl GroupState {
         let mut passed = Pairs::new();
         for pair in candidates {
             let (key, value) = pair.map_err(state_error)?;
-            let columns = self.keys.decode(std::iter::once(key.as_slice()))?;
+            let columns = self.keys.decode(std::iter::once(key.as_ref()))?;
             let window = columns.first().ok_or_else(no_time)?;
             let end = ends(*event_time, window)?;
             if !end.is_empty() && end.is_valid(0) && end.value(0) <= watermark_us {
@@ -152,8 +156,8 @@ impl GroupState {
     }
 
     fn decode(&self, pairs: &Pairs) -> Result<RecordBatch> {
-        let keys = self.keys.decode(pairs.iter().map(|(key, _)| key.as_slice()))?;
-        let values = self.values.decode(pairs.iter().map(|(_, value)| value.as_slice()))?;
+        let keys = self.keys.decode(pairs.iter().map(|(key, _)| key.as_ref()))?;
+        let values = self.values.decode(pairs.iter().map(|(_, value)| value.as_ref()))?;
         let places = self.keys.places().iter().chain(self.values.places()).copied();
         with_columns(&self.schema, places.zip(keys.into_iter().chain(values)).collect(), pairs.len())
     }
@@ -214,8 +218,8 @@ impl Groups for GroupState {
         self.decode(&pairs).map(Some)
     }
 
-    fn count(&self, state: &StateStore) -> u64 {
-        state.len()
+    fn count(&self, state: &mut StateStore) -> Result<u64> {
+        state.count().map_err(state_error)
     }
 }
 

@@ -8,6 +8,7 @@
 use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Int64Array, PrimitiveArray, RecordBatch, StructArray,
 };
@@ -84,10 +85,10 @@ impl SessionState {
         Ok(end.iter().collect())
     }
 
-    fn decode(&self, pairs: &[(Vec<u8>, Vec<u8>)]) -> Result<RecordBatch> {
+    fn decode(&self, pairs: &[(Bytes, Bytes)]) -> Result<RecordBatch> {
         let whole = RowFormat::concat(&self.keys, &self.sessions)?;
         let keys = whole.decode(pairs.iter().map(|(key, _)| key.get(1..).unwrap_or_default()))?;
-        let values = self.values.decode(pairs.iter().map(|(_, value)| value.as_slice()))?;
+        let values = self.values.decode(pairs.iter().map(|(_, value)| value.as_ref()))?;
         let places = whole.places().iter().chain(self.values.places()).copied();
         with_columns(&self.schema, places.zip(keys.into_iter().chain(values)).collect(), pairs.len())
     }
@@ -188,17 +189,17 @@ impl Groups for SessionState {
         let passed: Vec<_> = passed.collect::<std::result::Result<_, _>>().map_err(state_error)?;
         let mut pairs = Vec::new();
         for (entry, _) in passed {
-            let key = entry.get(1 + size_of::<i64>()..).unwrap_or_default().to_vec();
+            let key = entry.slice((1 + size_of::<i64>()).min(entry.len())..);
             let value = state.get(&key).map_err(state_error)?.unwrap_or_default();
             state.remove(&entry).map_err(state_error)?;
             state.remove(&key).map_err(state_error)?;
-            pairs.push((key, value.to_vec()));
+            pairs.push((key, value));
         }
         if pairs.is_empty() { Ok(None) } else { self.decode(&pairs).map(Some) }
     }
 
-    fn count(&self, state: &StateStore) -> u64 {
-        state.len() / 2
+    fn count(&self, state: &mut StateStore) -> Result<u64> {
+        Ok(state.count().map_err(state_error)? / 2)
     }
 }
 

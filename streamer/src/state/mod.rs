@@ -1,28 +1,55 @@
 //! What stateful operators remember between micro-batches: a sorted map from key to value, both bytes.
 //!
-//! Batch N begins with version N and leaves version N+1 behind, as Spark's state stores do.
+//! Batch N begins with version N and leaves version N+1 behind, as Spark's state stores do. A store is log-structured:
+//!
+//! ```text
+//! V.manifest   version V: its runs, newest first, how many rows are alive, and what the columns are
+//! R.run        sorted changes, never touched again once a manifest names them
+//! ```
+//!
+//! What is not sealed yet is in memory, or in runs that no manifest names if it is too much. To seal a version writes
+//! one run of what changed and one manifest, whose rename is the moment at which the version is there. Runs are merged
+//! a little at each commit, so that a batch takes as long with much state as with little. Whatever no manifest names is
+//! deleted when the store is opened.
+//!
+//! Nothing is synced, as said in [`crate::checkpoint`]; a file that is damaged is found by its checksums.
 
+mod block_cache;
+mod changes;
+mod compaction;
+mod disk;
+mod filter;
+mod lookup;
+mod manifest;
+mod merged;
+mod reader;
 mod rows;
+mod run;
+mod run_format;
+mod run_writer;
+mod scan;
+mod store;
+#[cfg(test)]
+mod tests;
+mod versions;
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use datafusion::arrow::error::ArrowError;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::checkpoint::batch_log::numbered_files;
-use crate::checkpoint::log_file::{self, LogFileError};
+use crate::checkpoint::log_file::LogFileError;
 
+pub use reader::{RunFile, StateReader};
 pub use rows::{EncodedRows, RowFormat};
-
-const STATE: &str = ".state";
+pub use scan::Scan;
+pub use store::StateStore;
 
 /// How a store is kept.
 #[derive(Clone, Copy, Debug)]
 pub struct StateOptions {
-    /// Bytes that it may hold in memory.
+    /// Bytes that it may hold in memory. What finds the blocks of a run, about a twentieth of it, is always there.
     pub memory_limit: usize,
 }
 
@@ -47,113 +74,20 @@ pub enum StateError {
     #[error("the state of version {version} is not in {folder}", folder = folder.display())]
     Missing { folder: PathBuf, version: u64 },
     #[error(
+        "the state file {path} is damaged: {reason}. Bring it back from a copy, or start with a new checkpoint",
+        path = path.display()
+    )]
+    Damaged { path: PathBuf, reason: String },
+    #[error(
         "the state in {path} is of another query: it holds {stored}, and this query wants {wanted}. Start this query \
          with a new checkpoint",
         path = path.display()
     )]
     Description { path: PathBuf, stored: String, wanted: String },
+    #[error("a row of {bytes} bytes does not fit into the state, where keys and values have at most 1 GiB")]
+    TooLarge { bytes: usize },
     #[error("the state cannot be read: {0}")]
     Rows(#[from] ArrowError),
-}
-
-type Bytes = Box<[u8]>;
-
-#[derive(Debug)]
-pub struct StateStore {
-    folder: PathBuf,
-    description: StateDescription,
-    rows: BTreeMap<Bytes, Bytes>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Sealed {
-    description: StateDescription,
-    rows: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl StateStore {
-    /// Opens the state as version `version` left it; 0 is empty.
-    pub fn open(
-        folder: &Path,
-        version: u64,
-        description: &StateDescription,
-        _options: &StateOptions,
-    ) -> Result<StateStore, StateError> {
-        let mut rows = BTreeMap::new();
-        if version > 0 {
-            let path = folder.join(format!("{version}{STATE}"));
-            let content = log_file::read(&path)?
-                .ok_or_else(|| StateError::Missing { folder: folder.to_owned(), version })?;
-            let sealed: Sealed = serde_json::from_slice(&content)
-                .map_err(|error| LogFileError::malformed(&path, format!("it is damaged ({error})")))?;
-            if sealed.description != *description {
-                return Err(StateError::Description {
-                    path,
-                    stored: sealed.description.to_string(),
-                    wanted: description.to_string(),
-                });
-            }
-            rows = sealed.rows.into_iter().map(|(key, value)| (key.into(), value.into())).collect();
-        }
-        Ok(StateStore { folder: folder.to_owned(), description: description.clone(), rows })
-    }
-
-    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StateError> {
-        Ok(self.rows.get(key).map(|value| value.to_vec()))
-    }
-
-    /// The values of the keys, which are sorted, in their order.
-    pub fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Vec<u8>>>, StateError> {
-        keys.iter().map(|key| self.get(key)).collect()
-    }
-
-    pub fn put(&mut self, key: &[u8], value: &[u8]) -> Result<(), StateError> {
-        self.rows.insert(key.into(), value.into());
-        Ok(())
-    }
-
-    pub fn remove(&mut self, key: &[u8]) -> Result<(), StateError> {
-        self.rows.remove(key);
-        Ok(())
-    }
-
-    /// In the order of the keys.
-    pub fn range(
-        &self,
-        from: Bound<&[u8]>,
-        to: Bound<&[u8]>,
-    ) -> impl Iterator<Item = Result<(Vec<u8>, Vec<u8>), StateError>> + '_ {
-        let rows = self.rows.range::<[u8], _>((from, to));
-        rows.map(|(key, value)| Ok((key.to_vec(), value.to_vec())))
-    }
-
-    pub fn commit(&mut self, version: u64) -> Result<(), StateError> {
-        let rows = self.rows.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
-        let sealed = Sealed { description: self.description.clone(), rows };
-        let content = serde_json::to_vec(&sealed).unwrap_or_default();
-        Ok(log_file::write_again(&self.folder.join(format!("{version}{STATE}")), &content)?)
-    }
-
-    pub fn purge(&mut self, keep_from: u64) -> Result<(), StateError> {
-        for version in numbered_files(&self.folder, STATE)?.into_iter().filter(|version| *version < keep_from)
-        {
-            let path = self.folder.join(format!("{version}{STATE}"));
-            std::fs::remove_file(&path).map_err(|error| LogFileError::io("delete", &path, error))?;
-        }
-        Ok(())
-    }
-
-    pub fn len(&self) -> u64 {
-        self.rows.len() as u64
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
-    pub fn memory_bytes(&self) -> usize {
-        self.rows.iter().map(|(key, value)| key.len() + value.len() + 64).sum()
-    }
 }
 
 impl std::fmt::Display for StateDescription {
