@@ -71,7 +71,7 @@ pub struct StateColumn {
 pub enum StateError {
     #[error(transparent)]
     File(#[from] LogFileError),
-    #[error("the state of version {version} is not in {folder}", folder = folder.display())]
+    #[error("the state of version {version} is not in {folder}: {version}.manifest is missing", folder = folder.display())]
     Missing { folder: PathBuf, version: u64 },
     #[error(
         "the state file {path} is damaged: {reason}. Bring it back from a copy, or start with a new checkpoint",

@@ -4,6 +4,7 @@ mod aggregation;
 mod binary;
 mod console;
 mod crash;
+mod damage;
 mod expressions;
 mod harness;
 mod killed;
