@@ -28,6 +28,7 @@ mod run;
 mod run_format;
 mod run_writer;
 mod scan;
+mod seal;
 mod store;
 #[cfg(test)]
 mod tests;
