@@ -19,6 +19,7 @@ mod changes;
 mod compaction;
 mod disk;
 mod filter;
+pub mod inspect;
 mod lookup;
 mod manifest;
 mod merged;

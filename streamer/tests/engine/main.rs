@@ -10,3 +10,4 @@ mod harness;
 mod killed;
 mod resume;
 mod source_options;
+mod state_command;
