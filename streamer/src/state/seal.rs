@@ -77,7 +77,7 @@ impl StateStore {
     }
 
     /// Goes on with the merges, after so many bytes were written.
-    fn merge(&mut self, written: u64) -> Result<(), StateError> {
+    pub(super) fn merge(&mut self, written: u64) -> Result<(), StateError> {
         self.start_merges()?;
         let bytes = self.limits.merge.max(written.saturating_mul(MERGE_FACTOR));
         for mut merge in std::mem::take(&mut self.merges) {

@@ -242,10 +242,11 @@ impl StateStore {
     }
 
     fn spill(&mut self) -> Result<(), StateError> {
-        if self.changes.bytes() > self.limits.changes {
-            self.write_changes()?;
+        if self.changes.bytes() <= self.limits.changes {
+            return Ok(());
         }
-        Ok(())
+        let written = self.write_changes()?;
+        self.merge(written)
     }
 }
 
