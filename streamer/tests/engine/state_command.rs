@@ -43,6 +43,11 @@ async fn versions_and_rows_of_an_aggregation_are_shown() {
     assert_eq!(counts, [2, 1]);
     assert!(rows[0]["key"].as_object().unwrap().values().any(|word| word == "a"), "{}", rows[0]);
 
+    let listed = String::from_utf8_lossy(&state(&[checkpoint]).stdout).into_owned();
+    assert!(listed.starts_with("operator 0 stateStoreSave: keys ("), "{listed}");
+    assert!(listed.contains("|version|rows|bytes|files"), "{listed}");
+    assert!(listed.contains("|2      |3   |"), "{listed}");
+
     let table = String::from_utf8_lossy(&state(&[checkpoint, "--keys"]).stdout).into_owned();
     assert!(table.starts_with("operator 0 stateStoreSave, version 2\n+"), "{table}");
     assert_eq!(
