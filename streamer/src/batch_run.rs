@@ -144,6 +144,7 @@ impl BatchRunner {
             Err(error) if is_interrupted(&error) => return Err(BatchRunError::Interrupted),
             Err(error) => return Err(error.into()),
         };
+        context.read_unfinished().await.map_err(interrupted_or_failed)?;
         for operator in plan.unfinished(&context) {
             // Nothing asked for its rows, such as a join with an empty table: its state has a next version all the same.
             collect(operator, task_context.clone()).await?;
@@ -175,7 +176,10 @@ impl BatchRunner {
         let on_state_written: Box<dyn Fn() -> ControlFlow<()> + Send + Sync> =
             Box::new(move || observer.lock().step(id, Step::StateWritten));
         let watermarks = plan.delays_ms.len();
-        BatchContext::new(id, self.plan.output_mode, operators.collect(), watermarks, on_state_written)
+        let mut context =
+            BatchContext::new(id, self.plan.output_mode, operators.collect(), watermarks, on_state_written);
+        context.keeps_late_rows = self.late_rows.is_some();
+        context
     }
 }
 
@@ -185,11 +189,16 @@ fn task_context(mut session: SessionState, batch: Arc<BatchContext>) -> Arc<Task
 }
 
 fn is_interrupted(error: &SinkError) -> bool {
-    match error {
-        SinkError::Rows(error) => match error.find_root() {
-            DataFusionError::External(cause) => cause.is::<Interrupted>(),
-            _ => false,
-        },
+    matches!(error, SinkError::Rows(error) if comes_from_observer(error))
+}
+
+fn interrupted_or_failed(error: DataFusionError) -> BatchRunError {
+    if comes_from_observer(&error) { BatchRunError::Interrupted } else { error.into() }
+}
+
+fn comes_from_observer(error: &DataFusionError) -> bool {
+    match error.find_root() {
+        DataFusionError::External(cause) => cause.is::<Interrupted>(),
         _ => false,
     }
 }
@@ -215,6 +224,10 @@ fn progress(operator_name: &'static str, metrics: &StateMetrics) -> StateOperato
         num_rows_dropped_by_watermark: metrics.rows_dropped,
         num_shuffle_partitions: 1,
         num_state_store_instances: 1,
-        custom_metrics: Default::default(),
+        custom_metrics: metrics
+            .duplicates_dropped
+            .map(|dropped| ("numDroppedDuplicateRows", dropped))
+            .into_iter()
+            .collect(),
     }
 }

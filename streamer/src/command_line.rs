@@ -1,4 +1,4 @@
-//! The command line: `ottla-stream sql '<SQL>'`, `ottla-stream run job.sql` and `ottla-stream state`.
+//! The command line: `ottla-stream sql '<SQL>'` and `ottla-stream run job.sql`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,8 +10,6 @@ use ottla_stream::output_mode::OutputMode;
 use ottla_stream::sink::table::TableLimits;
 use ottla_stream::trigger::Trigger;
 use thiserror::Error;
-
-use crate::state_command::{self, StateCommand};
 
 /// Spark's Structured Streaming over Kafka, without a JVM.
 #[derive(Debug, Parser)]
@@ -39,9 +37,6 @@ pub(crate) enum Command {
         #[command(flatten)]
         flags: Flags,
     },
-    /// Show what a query's aggregations remember, beside the query if it runs.
-    #[command(after_help = state_command::EXAMPLES)]
-    State(StateCommand),
 }
 
 #[derive(Debug, Args)]

@@ -28,6 +28,8 @@ pub mod source;
 pub mod sql;
 pub mod state;
 pub mod stop;
+#[cfg(test)]
+mod tests;
 pub mod trigger;
 
 pub use micro_batch::{Observer, Step, StreamingQuery, StreamingQueryError};

@@ -1,7 +1,6 @@
 //! `ottla-stream`: runs a job and prints its rows.
 
 mod command_line;
-mod state_command;
 
 use std::fs;
 use std::io::{self, Write};
@@ -20,7 +19,6 @@ use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
 use command_line::{Command, CommandLine, Flags, Format, SetError};
-use state_command::StateCommandError;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -50,8 +48,6 @@ enum RunError {
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error(transparent)]
-    State(#[from] StateCommandError),
-    #[error(transparent)]
     Stream(#[from] StreamingQueryError),
 }
 
@@ -76,7 +72,6 @@ async fn run(command_line: CommandLine) -> Result<(), RunError> {
             Ok(text) => (text, flags),
             Err(source) => return Err(RunError::Job { job, source }),
         },
-        Command::State(state) => return Ok(state.run()?),
     };
     let settings = flags.settings()?;
     let session = Session::new(settings.conf)?;

@@ -5,11 +5,15 @@ use std::fmt;
 use std::str::FromStr;
 
 use datafusion::arrow::datatypes::Field;
-use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
 use thiserror::Error;
 
+use crate::operators::dedup::Deduplicate;
 use crate::operators::event_time::{EventTimeKey, is_session};
+use crate::operators::stream_join;
+pub use crate::operators::stream_join::check::UnsupportedJoin;
+use crate::source::is_streaming;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OutputMode {
@@ -59,6 +63,17 @@ pub enum UnsupportedQuery {
          downstream stateful operations and these rows can be discarded. Choose --output-mode append, with a watermark"
     )]
     SeveralStateful,
+    #[error(transparent)]
+    Join(#[from] UnsupportedJoin),
+    #[error("Union between streaming and batch DataFrames/Datasets is not supported")]
+    Union,
+    #[error("Offset is not supported on streaming DataFrames/Datasets")]
+    Offset,
+    #[error(
+        "[INVALID_SUBQUERY_EXPRESSION.STREAMING_QUERY] Invalid subquery: Streaming query is not allowed in subquery \
+         expressions. SQLSTATE: 42823"
+    )]
+    Subquery,
     #[error("{0} on a stream is not served by Ottla yet")]
     NotServed(&'static str),
 }
@@ -92,10 +107,16 @@ pub fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuer
     let mut refused = Ok(());
     // The closure never fails, so neither does the walk.
     let _ = plan.apply_with_subqueries(|node| {
-        refused = seen.visit(node, mode);
-        Ok(if refused.is_ok() { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
+        let visited = seen.visit(node, mode);
+        if refused.is_ok() {
+            refused = visited;
+        }
+        Ok(TreeNodeRecursion::Continue)
     });
-    refused?;
+    // These have an aggregation only in DataFusion's plan.
+    if let Err(UnsupportedQuery::Join(UnsupportedJoin::Except | UnsupportedJoin::Intersect)) = refused {
+        return refused;
+    }
     match (mode, seen.aggregates) {
         (OutputMode::Append, 1..) if seen.without_watermark => Err(UnsupportedQuery::Mode {
             mode,
@@ -110,8 +131,38 @@ pub fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuer
             operation: "no streaming aggregations",
             hint: ". Choose --output-mode append or --output-mode update",
         }),
-        (OutputMode::Update | OutputMode::Complete, 2..) => Err(UnsupportedQuery::SeveralStateful),
-        _ => Ok(()),
+        _ => refused.and_then(|()| check_chain(plan, mode)),
+    }
+}
+
+/// Only in append mode is what an aggregation gives out final, and can go into another stateful operator.
+fn check_chain(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuery> {
+    if mode == OutputMode::Append {
+        return Ok(());
+    }
+    let below = |node: &LogicalPlan| node.inputs().into_iter().any(|input| has(input, is_aggregation));
+    if has(plan, |node| is_stateful(node) && below(node)) {
+        return Err(UnsupportedQuery::SeveralStateful);
+    }
+    Ok(())
+}
+
+fn has(plan: &LogicalPlan, is_it: impl Fn(&LogicalPlan) -> bool) -> bool {
+    // The predicate never fails, so neither does the walk.
+    plan.exists(|node| Ok(is_it(node))).unwrap_or_default()
+}
+
+fn is_aggregation(node: &LogicalPlan) -> bool {
+    matches!(node, LogicalPlan::Aggregate(_) | LogicalPlan::Distinct(_)) && is_streaming(node)
+}
+
+fn is_stateful(node: &LogicalPlan) -> bool {
+    match node {
+        LogicalPlan::Join(join) => is_streaming(&join.left) && is_streaming(&join.right),
+        LogicalPlan::Extension(extension) => {
+            extension.node.as_any().downcast_ref::<Deduplicate>().is_some_and(Deduplicate::is_bounded)
+        }
+        node => is_aggregation(node),
     }
 }
 
@@ -127,6 +178,9 @@ struct Operators {
 impl Operators {
     /// Nodes come from the result down to the streams.
     fn visit(&mut self, node: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuery> {
+        if !is_streaming(node) {
+            return Ok(());
+        }
         match node {
             LogicalPlan::Aggregate(aggregate) => {
                 self.aggregates += 1;
@@ -145,6 +199,7 @@ impl Operators {
                 Ok(())
             }
             LogicalPlan::Sort(_) => Err(UnsupportedQuery::Sort),
+            LogicalPlan::Limit(limit) if limit.skip.is_some() => Err(UnsupportedQuery::Offset),
             LogicalPlan::Limit(_) if mode == OutputMode::Update => Err(UnsupportedQuery::LimitInUpdate),
             LogicalPlan::Limit(_) if mode == OutputMode::Complete && self.aggregates == 0 => {
                 self.limited = true;
@@ -155,8 +210,11 @@ impl Operators {
                 let functions = window.window_expr.iter().map(ToString::to_string);
                 Err(UnsupportedQuery::Window(functions.collect::<Vec<_>>().join(", ")))
             }
-            LogicalPlan::Join(_) => Err(UnsupportedQuery::NotServed("JOIN")),
-            LogicalPlan::Subquery(_) => Err(UnsupportedQuery::NotServed("a subquery in an expression")),
+            LogicalPlan::Join(join) => Ok(stream_join::check::check(join, mode)?),
+            LogicalPlan::Union(union) if !union.inputs.iter().all(|input| is_streaming(input)) => {
+                Err(UnsupportedQuery::Union)
+            }
+            LogicalPlan::Subquery(_) => Err(UnsupportedQuery::Subquery),
             LogicalPlan::TableScan(_) if self.aggregates == 0 && self.sorted => Err(UnsupportedQuery::Sort),
             LogicalPlan::TableScan(_) if self.aggregates == 0 && self.limited => {
                 Err(UnsupportedQuery::NotServed("LIMIT"))

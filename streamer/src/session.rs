@@ -22,6 +22,7 @@ use crate::functions;
 use crate::kafka::options::{KafkaOptions, OptionError};
 use crate::kafka::schema::written_name;
 use crate::kafka::stream::KafkaDefinition;
+use crate::operators::joins::check_joins;
 use crate::operators::planner::StreamingQueryPlanner;
 use crate::operators::time_window::plan_windows;
 use crate::output_mode::{self, OutputMode, UnsupportedQuery};
@@ -96,6 +97,11 @@ impl Session {
         &self.conf
     }
 
+    #[cfg(test)]
+    pub(crate) fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
     pub fn time_zone(&self) -> Tz {
         self.zone
     }
@@ -122,7 +128,8 @@ impl Session {
         let plan = plan_windows(plan).map_err(|error| analysis_error(&error, &select))?;
         output_mode::check(&plan, output_mode)?;
         // Each batch is optimized for itself, with its own time; here it is for the errors.
-        state.optimize(&plan).map_err(|error| analysis_error(&error, &select))?;
+        let optimized = state.optimize(&plan).map_err(|error| analysis_error(&error, &select))?;
+        check_joins(&optimized).map_err(|error| analysis_error(&error, &select))?;
         let planned: Vec<_> =
             plan.schema().fields().iter().map(|field| written_name(field.name()).to_owned()).collect();
         let names = select.column_names(&planned);
@@ -162,13 +169,18 @@ fn session_config(time_zone: &str) -> SessionConfig {
         .with_information_schema(false)
         // Rows of a partition stay in order, and an aggregation has one final half (see `SplitAggregate`).
         .with_round_robin_repartition(false)
-        .with_repartition_aggregations(false);
+        .with_repartition_aggregations(false)
+        // The sides of a join are where `plan_joins` puts them, and static data are held once.
+        .with_repartition_joins(false);
     let options = config.options_mut();
     options.execution.time_zone = Some(time_zone.to_owned());
     options.sql_parser.collect_spans = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     // It would narrow what a stream's scan reads, while state still wants the rows.
     options.optimizer.enable_dynamic_filter_pushdown = false;
+    options.optimizer.join_reordering = false;
+    // As Spark: a key that is null has no partner, and such a row does not move the watermark.
+    options.optimizer.filter_null_join_keys = true;
     // Spark sorts nulls first, and last when descending.
     options.sql_parser.default_null_ordering = "nulls_min".to_owned();
     config

@@ -10,6 +10,8 @@ use std::time::Instant;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
+use datafusion::physical_plan::SendableRecordBatchStream;
+use futures::StreamExt;
 use parking_lot::Mutex;
 
 use crate::output_mode::OutputMode;
@@ -21,7 +23,11 @@ pub(crate) struct BatchContext {
     pub(crate) output_mode: OutputMode,
     operators: Vec<OperatorContext>,
     event_times: Vec<Mutex<EventTimeStats>>,
+    /// Whether late rows are wanted.
+    pub(crate) keeps_late_rows: bool,
     late_rows: Mutex<Vec<RecordBatch>>,
+    /// Streams that were left before their end.
+    unfinished: Mutex<Vec<SendableRecordBatchStream>>,
     /// Called after an operator has sealed its state.
     on_state_written: Box<dyn Fn() -> ControlFlow<()> + Send + Sync>,
 }
@@ -55,6 +61,8 @@ pub(crate) struct StateMetrics {
     pub(crate) removals_ms: u64,
     pub(crate) commit_ms: u64,
     pub(crate) memory_bytes: u64,
+    /// Of operators that drop duplicates.
+    pub(crate) duplicates_dropped: Option<u64>,
 }
 
 impl BatchContext {
@@ -71,7 +79,9 @@ impl BatchContext {
             output_mode,
             operators,
             event_times,
+            keeps_late_rows: false,
             late_rows: Mutex::default(),
+            unfinished: Mutex::default(),
             on_state_written,
         }
     }
@@ -109,6 +119,24 @@ impl BatchContext {
 
     pub(crate) fn event_times(&self) -> Vec<EventTimeStats> {
         self.event_times.iter().map(|stats| *stats.lock()).collect()
+    }
+
+    /// Has the rest of a stream read when the result has been taken.
+    pub(crate) fn read_later(&self, rows: SendableRecordBatchStream) {
+        self.unfinished.lock().push(rows);
+    }
+
+    /// Reads what nobody has wanted to see.
+    pub(crate) async fn read_unfinished(&self) -> Result<()> {
+        loop {
+            let next = self.unfinished.lock().pop();
+            let Some(mut rows) = next else {
+                return Ok(());
+            };
+            while let Some(batch) = rows.next().await {
+                batch?;
+            }
+        }
     }
 
     pub(crate) fn state_metrics(&self) -> Vec<StateMetrics> {
@@ -192,6 +220,9 @@ impl StateMetrics {
         self.removals_ms += other.removals_ms;
         self.commit_ms += other.commit_ms;
         self.memory_bytes += other.memory_bytes;
+        if let Some(dropped) = other.duplicates_dropped {
+            *self.duplicates_dropped.get_or_insert(0) += dropped;
+        }
     }
 }
 

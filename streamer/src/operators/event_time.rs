@@ -98,7 +98,9 @@ pub(crate) fn ends(event_time: EventTimeKey, column: &ArrayRef) -> Result<Int64A
         }
     };
     let times = times.as_primitive_opt::<TimestampMicrosecondType>().ok_or_else(no_time)?;
-    Ok(times.iter().map(|time| time.map(|time| time.saturating_add(window_us))).collect())
+    let times = times.iter().enumerate();
+    let times = times.map(|(row, time)| time.filter(|_| column.is_valid(row)));
+    Ok(times.map(|time| time.map(|time| time.saturating_add(window_us))).collect())
 }
 
 pub(crate) fn no_time() -> DataFusionError {

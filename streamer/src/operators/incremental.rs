@@ -9,7 +9,10 @@ use datafusion::physical_plan::ExecutionPlan;
 
 use super::aggregate::{StatefulAggregateExec, with_state};
 use super::context::{BatchContext, Watermarks};
+use super::dedup::DedupExec;
 use super::late_rows::as_late_rows;
+use super::stream_join::StreamJoinExec;
+use super::unfinished::read_to_the_end;
 use super::watermark::as_watermark;
 use crate::output_mode::OutputMode;
 
@@ -56,7 +59,7 @@ impl IncrementalPlan {
         keeps_late_rows: bool,
     ) -> Result<IncrementalPlan> {
         let mut numbering = Numbering { mode, operators: Vec::new(), delays_ms: Vec::new() };
-        let physical = numbering.visit(&with_state(physical, keeps_late_rows)?)?;
+        let physical = numbering.visit(&read_to_the_end(with_state(physical, keeps_late_rows)?)?)?;
         let Numbering { operators, delays_ms, .. } = numbering;
         let mut plan = IncrementalPlan { physical, operators, delays_ms };
         plan.operators = plan.with_watermarks(watermarks);
@@ -90,7 +93,10 @@ impl IncrementalPlan {
 
 fn stateful(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn StatefulNode> {
     let node: &dyn Any = plan.as_ref();
-    node.downcast_ref::<StatefulAggregateExec>().map(|node| node as &dyn StatefulNode)
+    let aggregate = node.downcast_ref::<StatefulAggregateExec>().map(|node| node as &dyn StatefulNode);
+    let join = || node.downcast_ref::<StreamJoinExec>().map(|node| node as &dyn StatefulNode);
+    let dedup = || node.downcast_ref::<DedupExec>().map(|node| node as &dyn StatefulNode);
+    aggregate.or_else(join).or_else(dedup)
 }
 
 /// In the order of their numbers.

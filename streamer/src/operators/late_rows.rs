@@ -1,12 +1,12 @@
-//! Rows that the watermark has passed, before an aggregation drops their groups: kept apart where the user wants them
-//! routed to a table or topic.
+//! Rows that the watermark has passed: kept apart where the user wants them routed to a table or topic. Joins and
+//! deduplication drop rows, an aggregation drops their groups.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{BooleanArray, RecordBatch};
-use datafusion::arrow::compute::filter_record_batch;
+use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use datafusion::arrow::compute::{filter_record_batch, not};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
@@ -64,13 +64,37 @@ fn late_rows(
     late_ms: i64,
 ) -> Result<Option<RecordBatch>> {
     let column = expr.evaluate(rows)?.into_array(rows.num_rows())?;
-    let late_us = late_ms.saturating_mul(1_000);
-    let ends = ends(event_time, &column)?;
-    let late: BooleanArray = ends.iter().map(|end| Some(end.is_some_and(|end| end <= late_us))).collect();
+    let late = is_late(event_time, &column, late_ms)?;
     if late.true_count() == 0 {
         return Ok(None);
     }
     Ok(Some(filter_record_batch(rows, &late)?))
+}
+
+/// The rows that are not late, and how many are. Spark's `WatermarkSupport`.
+pub(super) fn without_late_rows(
+    batch: &BatchContext,
+    rows: RecordBatch,
+    event_time: Option<EventTimeKey>,
+    late_ms: i64,
+) -> Result<(RecordBatch, u64)> {
+    let Some(event_time) = event_time else {
+        return Ok((rows, 0));
+    };
+    let late = is_late(event_time, rows.column(event_time.column), late_ms)?;
+    let count = late.true_count() as u64;
+    if count == 0 {
+        return Ok((rows, 0));
+    }
+    if batch.keeps_late_rows {
+        batch.add_late_rows(filter_record_batch(&rows, &late)?);
+    }
+    Ok((filter_record_batch(&rows, &not(&late)?)?, count))
+}
+
+fn is_late(event_time: EventTimeKey, column: &ArrayRef, late_ms: i64) -> Result<BooleanArray> {
+    let late_us = late_ms.saturating_mul(1_000);
+    Ok(ends(event_time, column)?.iter().map(|end| Some(end.is_some_and(|end| end <= late_us))).collect())
 }
 
 impl DisplayAs for LateRowsExec {

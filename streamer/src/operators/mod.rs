@@ -6,13 +6,18 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod context;
+pub mod dedup;
 pub(crate) mod event_time;
+mod expiry;
 mod group_state;
 pub(crate) mod incremental;
+pub(crate) mod joins;
 mod late_rows;
 pub(crate) mod planner;
 mod session;
+pub(crate) mod stream_join;
 pub(crate) mod time_window;
+mod unfinished;
 pub mod watermark;
 pub(crate) mod watermark_tracker;
 

@@ -11,6 +11,9 @@ use datafusion::logical_expr::{LogicalPlan, UserDefinedLogicalNode};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner};
 
+use super::dedup::Deduplicate;
+use super::joins::plan_joins;
+use super::stream_join::StreamJoin;
 use super::watermark::EventTimeWatermark;
 
 /// DataFusion's planner, which knows our nodes as well.
@@ -25,7 +28,7 @@ impl QueryPlanner for StreamingQueryPlanner {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(StreamingNodes)]);
-        planner.create_physical_plan(plan, session).await
+        planner.create_physical_plan(&plan_joins(plan.clone())?, session).await
     }
 }
 
@@ -35,18 +38,25 @@ struct StreamingNodes;
 impl ExtensionPlanner for StreamingNodes {
     async fn plan_extension(
         &self,
-        _planner: &dyn PhysicalPlanner,
+        planner: &dyn PhysicalPlanner,
         node: &dyn UserDefinedLogicalNode,
         _logical_inputs: &[&LogicalPlan],
         physical_inputs: &[Arc<dyn ExecutionPlan>],
-        _session: &dyn Session,
-        _context: &PhysicalPlanningContext,
+        session: &dyn Session,
+        context: &PhysicalPlanningContext,
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        if let (Some(join), [left, right]) = (node.as_any().downcast_ref::<StreamJoin>(), physical_inputs) {
+            let inputs = [left.clone(), right.clone()];
+            return Ok(Some(Arc::new(join.physical(inputs, planner, session, context)?)));
+        }
         let Some(input) = physical_inputs.first() else {
             return Ok(None);
         };
         if let Some(watermark) = node.as_any().downcast_ref::<EventTimeWatermark>() {
             return Ok(Some(Arc::new(watermark.physical(input.clone())?)));
+        }
+        if let Some(dedup) = node.as_any().downcast_ref::<Deduplicate>() {
+            return Ok(Some(Arc::new(dedup.physical(input.clone())?)));
         }
         Ok(None)
     }

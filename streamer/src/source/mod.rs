@@ -24,6 +24,7 @@ pub use connections::Connections;
 pub use error::SourceError;
 pub(crate) use scan::{StreamScanExec, reads_stream};
 pub use table::StreamTable;
+pub(crate) use table::is_streaming;
 
 /// A place in a source, as the JSON that stands in the checkpoint's `offsets/N`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -19,7 +19,6 @@ mod changes;
 mod compaction;
 mod disk;
 mod filter;
-pub mod inspect;
 mod lookup;
 mod manifest;
 mod merged;
@@ -29,7 +28,6 @@ mod run;
 mod run_format;
 mod run_writer;
 mod scan;
-mod seal;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -10,4 +10,3 @@ mod harness;
 mod killed;
 mod resume;
 mod source_options;
-mod state_command;

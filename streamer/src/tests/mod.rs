@@ -1,0 +1,5 @@
+//! Whole queries in process, beside what a real Spark made of them.
+
+mod joins_as_spark;
+mod joins_split;
+mod streams;
