@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use crate::console;
 
-/// Names the runtimes, separated by commas, whose absence is a failure: `java,python,node,go`.
+/// Names the runtimes, separated by commas, whose absence is a failure: `java,python,node,go,postgres`.
 pub const REQUIRE_CLIENTS: &str = "OTTLA_REQUIRE_CLIENTS";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

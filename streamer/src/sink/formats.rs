@@ -15,7 +15,8 @@ use crate::options::Options;
 
 /// What a sink may need to know of its query, beside its options.
 pub struct SinkContext {
-    /// Of the checkpoint: the same in every run of the query.
+    /// Of the checkpoint: the same in every run of the query. Sinks that write exactly once note their batches under it, so
+    /// a second sink of a query, such as the one for its late rows, needs a name of its own.
     pub query_id: String,
     pub query_name: Option<String>,
     pub checkpoint: PathBuf,

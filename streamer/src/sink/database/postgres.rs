@@ -19,6 +19,7 @@ use tokio_postgres::{Client, Config, NoTls, Transaction};
 use super::error::DatabaseError;
 use super::table::Table;
 use super::text::DatabaseText;
+use crate::crash_point;
 use crate::options::Options;
 use crate::output_mode::OutputMode;
 use crate::sink::{Sink, SinkBatch, SinkContext, SinkError, spark_layout};
@@ -170,13 +171,16 @@ impl PostgresSink {
             transaction.execute(&delete, &[]).await.map_err(failed("delete the rows of the batch before"))?;
         }
         let rows = self.copy(&transaction, batch).await?;
+        crash_point::pass();
         if self.table.has_keys() {
             transaction.execute(&self.merge(), &[]).await.map_err(failed("merge the rows by their keys"))?;
         }
         let note = format!("UPDATE {} SET batch_id = $2 WHERE query_id = $1", self.table.batches());
         let noted = transaction.execute(&note, &[&self.query_id, &batch_id]).await;
         noted.map_err(failed("note the batch"))?;
+        crash_point::pass();
         transaction.commit().await.map_err(failed("commit"))?;
+        crash_point::pass();
         Ok(rows)
     }
 }

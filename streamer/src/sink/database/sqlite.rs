@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use super::error::DatabaseError;
 use super::table::Table;
 use super::text::DatabaseText;
+use crate::crash_point;
 use crate::options::Options;
 use crate::output_mode::OutputMode;
 use crate::sink::{Sink, SinkBatch, SinkContext, SinkError, spark_layout};
@@ -153,11 +154,14 @@ impl Writer {
             }
         }
         drop(statement);
+        crash_point::pass();
         let note = format!("INSERT OR REPLACE INTO {batches} (query_id, batch_id) VALUES (?1, ?2)");
         transaction
             .execute(&note, params![self.query_id, batch_id])
             .map_err(self.failed("note the batch"))?;
+        crash_point::pass();
         transaction.commit().map_err(self.failed("commit"))?;
+        crash_point::pass();
         Ok(count)
     }
 

@@ -1,28 +1,31 @@
-//! Both databases: SQLite in a file, PostgreSQL as a cluster of its own where its programs are there.
+//! Both databases: SQLite in a file, PostgreSQL where it is installed.
 
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use datafusion::arrow::array::{
     ArrayRef, BinaryArray, BooleanArray, Date32Array, Decimal128Array, Float64Array, ListArray, RecordBatch,
     StringArray, TimestampMicrosecondArray, UInt64Array,
 };
 use datafusion::arrow::datatypes::{Int32Type, SchemaRef};
 
+// Public for `ottla-tests`, whose file it is.
+#[allow(unreachable_pub)]
+#[path = "../../../../tests/src/postgres.rs"]
+mod postgres;
+
 use super::*;
 use crate::options::Options;
 use crate::output_mode::OutputMode;
 use crate::sink::test_batches::{self, Row, batch, broken_batch, context, of, stream_of};
 use crate::sink::{Sink, SinkBatch};
+use postgres::Postgres;
 
 /// A database with one schema that is empty.
-#[async_trait]
 trait Database {
     fn sink(&self, schema: SchemaRef, options: &[(&str, &str)]) -> Box<dyn Sink>;
-    /// The answer's first column of texts.
-    async fn query(&self, sql: &str) -> Vec<String>;
+    /// The answer's only column, of texts, a line each.
+    fn query(&self, sql: &str) -> String;
 }
 
 struct Sqlite {
@@ -39,7 +42,6 @@ impl Sqlite {
     }
 }
 
-#[async_trait]
 impl Database for Sqlite {
     fn sink(&self, schema: SchemaRef, options: &[(&str, &str)]) -> Box<dyn Sink> {
         let mut options = Options::from_iter(options.iter().copied());
@@ -47,141 +49,25 @@ impl Database for Sqlite {
         Box::new(SqliteSink::new(&options, &context(Path::new("cp"), schema)).unwrap())
     }
 
-    async fn query(&self, sql: &str) -> Vec<String> {
+    fn query(&self, sql: &str) -> String {
         let connection = rusqlite::Connection::open(self.path()).unwrap();
         let mut statement = connection.prepare(sql).unwrap();
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
-        rows.map(Result::unwrap).collect()
+        rows.map(Result::unwrap).collect::<Vec<String>>().join("\n")
     }
 }
 
-/// A cluster in a temporary folder, ended with its owner.
-struct Postgres {
-    server: Child,
-    port: u16,
-    _folder: tempfile::TempDir,
-}
-
-impl Postgres {
-    /// `None` where PostgreSQL is not there, which is said, unless `OTTLA_REQUIRE_CLIENTS` names it.
-    fn start() -> Option<Postgres> {
-        let Some(programs) = programs() else {
-            let required = std::env::var("OTTLA_REQUIRE_CLIENTS").unwrap_or_default();
-            assert!(!required.split(',').any(|name| name.trim() == "postgres"), "PostgreSQL is not there");
-            eprintln!("skipped: PostgreSQL's initdb cannot be found");
-            return None;
-        };
-        let folder = tempfile::tempdir().unwrap();
-        let data = folder.path().join("data");
-        own(folder.path());
-        let mut initdb = unprivileged(&programs.join("initdb"));
-        initdb
-            .args(["-A", "trust", "-U", "ottla", "-E", "UTF8", "--no-sync", "--no-locale", "-D"])
-            .arg(&data);
-        let made = initdb.stdout(Stdio::null()).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut server = unprivileged(&programs.join("postgres"));
-        server.arg("-D").arg(&data).args(["-p", &port.to_string(), "-h", "127.0.0.1", "-k", "", "-F"]);
-        let server =
-            server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let mut started = Postgres { server, port, _folder: folder };
-        started.wait_until_ready();
-        Some(started)
-    }
-
-    /// The server says so on its standard error.
-    fn wait_until_ready(&mut self) {
-        use std::io::BufRead;
-        let mut log = std::io::BufReader::new(self.server.stderr.take().unwrap());
-        let mut text = String::new();
-        while !text.ends_with("database system is ready to accept connections\n") {
-            assert!(log.read_line(&mut text).unwrap() > 0, "PostgreSQL did not start: {text}");
-        }
-        // What it says from now on must not fill the pipe.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    }
-
-    fn url(&self) -> String {
-        format!("jdbc:postgresql://127.0.0.1:{}/postgres", self.port)
-    }
-
-    fn try_sink(&self, options: &[(&str, &str)]) -> PostgresSink {
-        let mut options = Options::from_iter(options.iter().copied());
-        options.set("url", &self.url());
-        options.set("user", "ottla");
-        PostgresSink::new(&options, &context(Path::new("cp"), test_batches::schema())).unwrap()
-    }
-}
-
-impl Drop for Postgres {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
-#[async_trait]
 impl Database for Postgres {
     fn sink(&self, schema: SchemaRef, options: &[(&str, &str)]) -> Box<dyn Sink> {
         let mut options = Options::from_iter(options.iter().copied());
-        options.set("url", &self.url());
-        options.set("user", "ottla");
+        // As Spark's JDBC source has it.
+        options.set("url", &format!("jdbc:{}", self.url()));
         Box::new(PostgresSink::new(&options, &context(Path::new("cp"), schema)).unwrap())
     }
 
-    async fn query(&self, sql: &str) -> Vec<String> {
-        let config = format!("host=127.0.0.1 port={} user=ottla dbname=postgres", self.port);
-        let (client, connection) = tokio_postgres::connect(&config, tokio_postgres::NoTls).await.unwrap();
-        let _connection = datafusion::common::runtime::SpawnedTask::spawn(connection);
-        let rows = client.query(sql, &[]).await.unwrap();
-        rows.iter().map(|row| row.get(0)).collect()
+    fn query(&self, sql: &str) -> String {
+        Postgres::query(self, sql)
     }
-}
-
-/// The folder of `initdb` and `postgres`: Debian keeps them out of the path.
-fn programs() -> Option<PathBuf> {
-    let name = format!("initdb{}", std::env::consts::EXE_SUFFIX);
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-    if let Ok(versions) = std::fs::read_dir("/usr/lib/postgresql") {
-        folders.extend(versions.filter_map(|version| Some(version.ok()?.path().join("bin"))));
-    }
-    let found = folders.into_iter().find(|folder| folder.join(&name).exists())?;
-    // A link in the path would have the server look for its files beside the link.
-    let initdb = std::fs::canonicalize(found.join(name)).ok()?;
-    initdb.parent().map(Path::to_owned)
-}
-
-/// PostgreSQL refuses to run as root, so as `nobody` then.
-fn unprivileged(program: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(std::env::temp_dir()).env_remove("LC_ALL");
-    #[cfg(unix)]
-    if let Some((user, group)) = nobody() {
-        use std::os::unix::process::CommandExt;
-        command.uid(user).gid(group);
-    }
-    command
-}
-
-#[cfg(unix)]
-fn own(folder: &Path) {
-    if let Some((user, group)) = nobody() {
-        std::os::unix::fs::chown(folder, Some(user), Some(group)).unwrap();
-    }
-}
-
-#[cfg(windows)]
-fn own(_folder: &Path) {}
-
-/// User and group of `nobody`, where this process is root's.
-#[cfg(unix)]
-fn nobody() -> Option<(u32, u32)> {
-    use std::os::unix::fs::MetadataExt;
-    let folder = tempfile::tempdir().unwrap();
-    let is_root = std::fs::metadata(folder.path()).unwrap().uid() == 0;
-    is_root.then_some((65_534, 65_534))
 }
 
 const ROWS: &[Row] = &[("a", 1), ("b", 2), ("a", 3)];
@@ -196,9 +82,9 @@ async fn check_keys(database: &dyn Database) {
     assert_eq!(second.write_batch(batch(1, &[&[("b", 500)]])).await.unwrap(), 0);
     assert_eq!(second.write_batch(batch(2, &[&[("d", 6)]])).await.unwrap(), 1);
     let rows = "SELECT word || '=' || CAST(n AS text) FROM keyed ORDER BY word";
-    assert_eq!(database.query(rows).await, ["a=3", "b=5", "c=4", "d=6"]);
+    assert_eq!(database.query(rows), "a=3\nb=5\nc=4\nd=6");
     let batches = "SELECT query_id || ' ' || CAST(batch_id AS text) FROM ottla_batches";
-    assert_eq!(database.query(batches).await, ["6d1d7bb5-1b2b-4b7c-8f43-f2b9e7a6a1c4 2"]);
+    assert_eq!(database.query(batches), "6d1d7bb5-1b2b-4b7c-8f43-f2b9e7a6a1c4 2");
 }
 
 async fn check_failures(database: &dyn Database) {
@@ -206,7 +92,7 @@ async fn check_failures(database: &dyn Database) {
     let error = sink.write_batch(broken_batch(0, ROWS)).await.unwrap_err();
     assert_eq!(error.to_string(), "Execution error: no more rows");
     let rows = "SELECT word FROM failing ORDER BY n";
-    assert_eq!(database.query(rows).await, Vec::<String>::new());
+    assert_eq!(database.query(rows), "");
     // A kill: the batch is given up in the midst of its rows.
     let begun = Arc::new(tokio::sync::Notify::new());
     let told = begun.clone();
@@ -228,7 +114,7 @@ async fn check_failures(database: &dyn Database) {
     drop(killed);
     let mut next = database.sink(test_batches::schema(), &[("dbtable", "failing")]);
     assert_eq!(next.write_batch(batch(0, &[ROWS])).await.unwrap(), 3);
-    assert_eq!(database.query(rows).await, ["a", "b", "a"]);
+    assert_eq!(database.query(rows), "a\nb\na");
 }
 
 async fn check_complete(database: &dyn Database) {
@@ -237,7 +123,7 @@ async fn check_complete(database: &dyn Database) {
         let complete = SinkBatch { output_mode: OutputMode::Complete, ..batch(id, &[rows]) };
         sink.write_batch(complete).await.unwrap();
     }
-    assert_eq!(database.query("SELECT word FROM whole").await, ["a"]);
+    assert_eq!(database.query("SELECT word FROM whole"), "a");
 }
 
 fn values() -> RecordBatch {
@@ -264,8 +150,8 @@ fn values() -> RecordBatch {
 async fn write_values(database: &dyn Database) {
     let mut sink = database.sink(values().schema(), &[("dbtable", "all types")]);
     sink.write_batch(of(0, values().schema(), vec![stream_of(values())])).await.unwrap();
-    let nulls = database.query("SELECT CAST(count(*) - count(text) AS text) FROM \"all types\"").await;
-    assert_eq!(nulls, ["1"]);
+    let nulls = database.query("SELECT CAST(count(*) - count(text) AS text) FROM \"all types\"");
+    assert_eq!(nulls, "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -293,7 +179,7 @@ async fn sqlite_keeps_every_type() {
         ("list", "[1,null]"),
     ] {
         let sql = format!("SELECT {column} FROM \"all types\" WHERE text IS NOT NULL");
-        assert_eq!(database.query(&sql).await, [expected], "{column}");
+        assert_eq!(database.query(&sql), expected, "{column}");
     }
 }
 
@@ -301,11 +187,11 @@ async fn sqlite_keeps_every_type() {
 async fn postgres_has_each_batch_once_in_its_own_types() {
     let Some(database) = Postgres::start() else { return };
     check_keys(&database).await;
-    database.query("DROP TABLE ottla_batches").await;
+    database.query("DROP TABLE ottla_batches");
     check_failures(&database).await;
-    database.query("DROP TABLE ottla_batches").await;
+    database.query("DROP TABLE ottla_batches");
     check_complete(&database).await;
-    database.query("DROP TABLE ottla_batches").await;
+    database.query("DROP TABLE ottla_batches");
     write_values(&database).await;
     for (column, expected) in [
         ("text", "tab\t\\N \"'\nü"),
@@ -323,15 +209,15 @@ async fn postgres_has_each_batch_once_in_its_own_types() {
         ("list::text", "[1, null]"),
     ] {
         let sql = format!("SELECT {column} FROM \"all types\" WHERE text IS NOT NULL");
-        assert_eq!(database.query(&sql).await, [expected], "{column}");
+        assert_eq!(database.query(&sql), expected, "{column}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_says_what_is_wrong() {
     let Some(database) = Postgres::start() else { return };
-    database.query("CREATE TABLE other (word text)").await;
-    let mut sink = database.try_sink(&[("dbtable", "other")]);
+    database.query("CREATE TABLE other (word text)");
+    let mut sink = database.sink(test_batches::schema(), &[("dbtable", "other")]);
     let error = sink.write_batch(batch(0, &[ROWS])).await.unwrap_err().to_string();
     assert!(error.contains("refused to take the rows: column \"n\" of relation \"other\""), "{error}");
     let options = Options::from_iter([("url", "postgresql://x:secret@127.0.0.1:1/db"), ("dbtable", "t")]);
