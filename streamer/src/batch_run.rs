@@ -94,6 +94,11 @@ impl BatchRunner {
         self.plan.streams.iter().map(|stream| stream.definition.clone()).collect()
     }
 
+    /// Whether the sink takes the rows of the query's output mode.
+    pub(crate) fn check_sink(&self) -> Result<(), SinkError> {
+        self.sink.supports(self.plan.output_mode)
+    }
+
     pub(crate) fn sink_description(&self) -> String {
         self.sink.description()
     }

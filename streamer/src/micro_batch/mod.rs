@@ -27,7 +27,7 @@ use crate::operators::context::Watermarks;
 use crate::operators::watermark_tracker::WatermarkTracker;
 use crate::progress::StreamingQueryProgress;
 use crate::session::StreamingPlan;
-use crate::sink::Sink;
+use crate::sink::{Sink, SinkError};
 use crate::source::{Connections, LatestOffset, Offset, ReadLimit, Source, SourceError};
 use crate::stop::StopSignal;
 use crate::trigger::Trigger;
@@ -88,6 +88,9 @@ pub enum StreamingQueryError {
          query. Cannot continue."
     )]
     SourceCount { logged: usize, requested: usize },
+    /// The sink does not take the rows of this output mode.
+    #[error(transparent)]
+    Sink(SinkError),
     #[error("batch {batch_id} failed: {source}")]
     Batch { batch_id: u64, source: BatchRunError },
     #[error("the query was interrupted by its observer")]
@@ -162,6 +165,7 @@ impl StreamingQuery {
     }
 
     async fn run_batches(&mut self, mut stop: StopSignal) -> Result<(), StreamingQueryError> {
+        self.runner.check_sink().map_err(StreamingQueryError::Sink)?;
         if !self.open_sources(&mut stop).await? {
             return Ok(());
         }

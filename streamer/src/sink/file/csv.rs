@@ -86,11 +86,11 @@ impl CsvRows {
     pub(super) fn write_row(
         &self,
         out: &mut String,
+        scratch: &mut String,
         batch: &RecordBatch,
         row: usize,
     ) -> Result<(), ArrowError> {
         let start = out.len();
-        let mut value = String::new();
         for (index, column) in batch.columns().iter().enumerate() {
             if index > 0 {
                 out.push_str(&self.separator);
@@ -99,9 +99,13 @@ impl CsvRows {
                 self.push_null(out);
                 continue;
             }
-            value.clear();
-            self.text_of(&mut value, column.as_ref(), row)?;
-            self.push_value(out, &value, index == 0);
+            if let DataType::Utf8 = column.data_type() {
+                self.push_value(out, column.as_string::<i32>().value(row), index == 0);
+                continue;
+            }
+            scratch.clear();
+            self.text_of(scratch, column.as_ref(), row)?;
+            self.push_value(out, scratch, index == 0);
         }
         // A line with nothing in it is no row to a reader, and is left out.
         if out.len() > start {
@@ -112,7 +116,6 @@ impl CsvRows {
 
     fn text_of(&self, value: &mut String, column: &dyn Array, row: usize) -> Result<(), ArrowError> {
         match column.data_type() {
-            DataType::Utf8 => value.push_str(column.as_string::<i32>().value(row)),
             DataType::Timestamp(unit, zone) => {
                 value.push_str(&self.json.timestamp(column, row, *unit, zone.is_some())?);
             }
@@ -216,7 +219,8 @@ mod tests {
         let rows = CsvRows::new(&options, "UTC".parse().unwrap()).unwrap();
         let mut text = String::new();
         rows.write_header(&mut text, &batch.schema());
-        (0..batch.num_rows()).for_each(|row| rows.write_row(&mut text, &batch, row).unwrap());
+        (0..batch.num_rows())
+            .for_each(|row| rows.write_row(&mut text, &mut String::new(), &batch, row).unwrap());
         text
     }
 

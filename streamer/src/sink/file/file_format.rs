@@ -88,10 +88,12 @@ impl FileFormat {
         }
     }
 
-    /// Appends a row's line; Parquet has none.
+    /// Appends the line of a row, whose columns are in the layouts of `spark_layout`; Parquet has none. What `scratch` holds
+    /// does not count.
     pub(super) fn write_row(
         &self,
         lines: &mut String,
+        scratch: &mut String,
         batch: &RecordBatch,
         row: usize,
     ) -> Result<(), ArrowError> {
@@ -100,11 +102,10 @@ impl FileFormat {
                 format.write_row(lines, names.iter().map(String::as_str), batch.columns(), row)?;
                 lines.push_str(line_separator);
             }
-            Rows::Csv(csv) => csv.write_row(lines, batch, row)?,
+            Rows::Csv(csv) => csv.write_row(lines, scratch, batch, row)?,
             Rows::Text { line_separator } => {
                 if let Some(column) = batch.columns().first().filter(|column| !column.is_null(row)) {
-                    let plain = datafusion::arrow::compute::cast(&column.slice(row, 1), &DataType::Utf8)?;
-                    lines.push_str(plain.as_string::<i32>().value(0));
+                    lines.push_str(column.as_string::<i32>().value(row));
                 }
                 lines.push_str(line_separator);
             }

@@ -29,7 +29,7 @@ pub(super) struct PartFile {
 }
 
 enum Encoder {
-    Lines { lines: String, out: Box<Output>, format: Arc<FileFormat> },
+    Lines { lines: String, scratch: String, out: Box<Output>, format: Arc<FileFormat>, schema: SchemaRef },
     Parquet { writer: Box<ArrowWriter<File>>, schema: SchemaRef },
 }
 
@@ -57,8 +57,13 @@ impl PartFile {
                 if let Rows::Csv(csv) = rows {
                     csv.write_header(&mut lines, schema);
                 }
-                let out = Box::new(Output::new(file, format.codec));
-                Encoder::Lines { lines, out, format: format.clone() }
+                Encoder::Lines {
+                    lines,
+                    scratch: String::new(),
+                    out: Box::new(Output::new(file, format.codec)),
+                    format: format.clone(),
+                    schema: spark_layout::schema(schema),
+                }
             }
         };
         Ok(PartFile { path, rows: 0, encoder })
@@ -71,9 +76,10 @@ impl PartFile {
     pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<(), SinkError> {
         self.rows += batch.num_rows() as u64;
         match &mut self.encoder {
-            Encoder::Lines { lines, out, format } => {
+            Encoder::Lines { lines, scratch, out, format, schema } => {
+                let batch = spark_layout::cast(batch, schema)?;
                 for row in 0..batch.num_rows() {
-                    format.write_row(lines, batch, row)?;
+                    format.write_row(lines, scratch, &batch, row)?;
                     if lines.len() >= FLUSH_BYTES {
                         out.write(lines.as_bytes()).map_err(FileSinkError::io("write", &self.path))?;
                         lines.clear();
