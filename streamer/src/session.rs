@@ -49,6 +49,11 @@ pub struct StreamingPlan {
 }
 
 impl StreamingPlan {
+    /// What a sink of this query gets.
+    pub fn schema(&self) -> SchemaRef {
+        self.named(self.plan.schema().as_arrow())
+    }
+
     /// The result's columns under the user's names.
     pub(crate) fn named(&self, schema: &Schema) -> SchemaRef {
         let fields = schema.fields().iter().zip(&self.names);

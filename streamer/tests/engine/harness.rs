@@ -6,15 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use datafusion::prelude::SessionContext;
 use ottla_broker::{Broker, Config};
 use ottla_client::{Acks, Client, ClientConfig, NewTopic};
 use ottla_protocol::Compression;
 use ottla_protocol::batch::BatchBuilder;
 use ottla_stream::checkpoint::Checkpoint;
 use ottla_stream::conf::Conf;
+use ottla_stream::options::Options;
 use ottla_stream::output_mode::OutputMode;
 use ottla_stream::progress::StreamingQueryProgress;
-use ottla_stream::sink::{JsonLinesSink, Sink, SinkBatch, SinkError};
+use ottla_stream::sink::{self, JsonLinesSink, Sink, SinkBatch, SinkContext, SinkError};
 use ottla_stream::source::Connections;
 use ottla_stream::stop::{self, StopSignal};
 use ottla_stream::trigger::Trigger;
@@ -62,6 +64,8 @@ pub(crate) struct Job {
     output_mode: OutputMode,
     trigger: Trigger,
     options: BTreeMap<String, String>,
+    /// Format and options of the sink, in place of one that records.
+    sink: Option<(String, Options)>,
 }
 
 /// The rows of one batch as JSON lines.
@@ -92,7 +96,7 @@ impl Job {
     pub(crate) fn new(sql: &str) -> Job {
         let options = BTreeMap::from([("startingOffsets".to_owned(), "earliest".to_owned())]);
         let (output_mode, trigger) = (OutputMode::Append, Trigger::AvailableNow);
-        Job { sql: sql.to_owned(), output_mode, trigger, options }
+        Job { sql: sql.to_owned(), output_mode, trigger, options, sink: None }
     }
 
     pub(crate) fn output_mode(self, output_mode: OutputMode) -> Job {
@@ -106,6 +110,12 @@ impl Job {
     pub(crate) fn option(mut self, key: &str, value: &str) -> Job {
         self.options.insert(key.to_owned(), value.to_owned());
         self
+    }
+
+    /// Lets the rows go into a sink of this format.
+    pub(crate) fn into_sink(self, format: &str, options: &[(&str, &str)]) -> Job {
+        let options = Options::from_iter(options.iter().copied());
+        Job { sink: Some((format.to_owned(), options)), ..self }
     }
 
     pub(crate) async fn run(&self, kafka: &Kafka, checkpoint: &Path) -> Outcome {
@@ -149,9 +159,24 @@ impl Job {
         let mut options = self.options.clone();
         options.insert("kafka.bootstrap.servers".to_owned(), kafka.broker.bootstrap_servers());
         let plan = Session::new(conf)?.plan(&self.sql, &options, self.output_mode).await?;
-        let sink = Box::new(RecordingSink { seen: seen.clone() });
-        let observer = Box::new(Recorder { seen, crash });
         let checkpoint = Checkpoint::open(checkpoint)?;
+        let sink: Box<dyn Sink> = match &self.sink {
+            None => Box::new(RecordingSink { seen: seen.clone() }),
+            Some((format, options)) => {
+                let context = SinkContext {
+                    query_id: checkpoint.query_id().to_owned(),
+                    query_name: None,
+                    checkpoint: checkpoint.folder().to_owned(),
+                    time_zone: "UTC".parse()?,
+                    bootstrap_servers: kafka.broker.bootstrap_servers(),
+                    partition_columns: Vec::new(),
+                    schema: plan.schema(),
+                    session: SessionContext::new(),
+                };
+                sink::open(format, options, &context)?
+            }
+        };
+        let observer = Box::new(Recorder { seen, crash });
         let connections = Arc::new(Connections::new(|_| {}));
         let query = StreamingQuery::new(plan, connections, checkpoint, sink, self.trigger, observer);
         Ok(query.run(stop).await?)

@@ -5,6 +5,7 @@ mod binary;
 mod console;
 mod crash;
 mod damage;
+mod exactly_once;
 mod expressions;
 mod harness;
 mod killed;
