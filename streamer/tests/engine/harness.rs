@@ -36,7 +36,10 @@ impl Kafka {
     }
 
     pub(crate) async fn create(&self, topic: &str, partitions: i32) {
-        let topics = [NewTopic::new(topic).with_partitions(partitions)];
+        let mut topic = NewTopic::new(topic).with_partitions(partitions);
+        // The records are years old, and the broker would delete them while a test takes its time.
+        topic.configs.push(("retention.ms".to_owned(), "-1".to_owned()));
+        let topics = [topic];
         for outcome in self.client.create_topics(&topics).await.unwrap() {
             outcome.result.unwrap();
         }
