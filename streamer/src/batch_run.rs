@@ -110,7 +110,7 @@ impl BatchRunner {
 
     /// `reads` are the rows of each stream.
     pub(crate) async fn plan(
-        &self,
+        &mut self,
         task: BatchTask,
         reads: Vec<Option<Arc<dyn BatchRead>>>,
     ) -> Result<PlannedBatch, BatchRunError> {

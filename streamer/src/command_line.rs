@@ -1,4 +1,4 @@
-//! The command line: `ottla-stream sql '<SQL>'` and `ottla-stream run job.sql`.
+//! The command line: `ottla-stream sql '<SQL>'`, `ottla-stream run job.sql`, `ottla-stream explain job.sql`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,19 +21,31 @@ pub(crate) struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run one SELECT.
+    /// Run statements, often one SELECT.
     #[command(after_help = SQL_EXAMPLES)]
     Sql {
-        /// The SELECT, over FROM STREAM <topic>.
+        /// The SELECT, over FROM STREAM <topic>; other statements may come before.
         sql: String,
         #[command(flatten)]
         flags: Flags,
     },
-    /// Run the SELECT in a file.
+    /// Run the queries in a file, side by side.
     #[command(after_help = RUN_EXAMPLES)]
     Run {
-        /// The file; comments and a semicolon at the end are fine.
+        /// The file: SET, CREATE TABLE, CREATE TEMPORARY VIEW, CREATE STREAMING TABLE, CREATE FLOW and SELECT, with
+        /// semicolons between.
         job: PathBuf,
+        #[command(flatten)]
+        flags: Flags,
+    },
+    /// Check the queries in a file and print their plans, without a broker.
+    #[command(after_help = EXPLAIN_EXAMPLES)]
+    Explain {
+        /// The file, as for run.
+        job: PathBuf,
+        /// text, or json for one object a query and line.
+        #[arg(long = "plan-format", default_value = "text", value_name = "FORMAT")]
+        output: ExplainFormat,
         #[command(flatten)]
         flags: Flags,
     },
@@ -53,7 +65,8 @@ pub(crate) struct Flags {
     /// append, complete or update.
     #[arg(long, default_value = "append", value_name = "MODE")]
     pub(crate) output_mode: OutputMode,
-    /// The folder that says how far the query is; with it, the query goes on where it stopped.
+    /// The folder that says how far the query is; with it, the query goes on where it stopped. Streaming tables and
+    /// flows have one each in it, under their names.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// An option of the Kafka source (maxOffsetsPerTrigger=1000), of the console (numRows, truncate), or a setting
@@ -76,6 +89,12 @@ pub(crate) enum Format {
     Json,
     /// Not at all, for measuring.
     Noop,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainFormat {
+    Text,
+    Json,
 }
 
 /// Where the `--set`s go, and what goes with them.
@@ -163,4 +182,18 @@ Examples:
 const RUN_EXAMPLES: &str = "\
 Examples:
   ottla-stream run job.sql --checkpoint ./cp
-  ottla-stream run job.sql --bootstrap-server broker-1:9092,broker-2:9092 --trigger '5 seconds'";
+  ottla-stream run job.sql --bootstrap-server broker-1:9092,broker-2:9092 --trigger '5 seconds'
+
+A job:
+  SET TIME ZONE 'UTC';
+  CREATE TABLE flights USING kafka OPTIONS (subscribe 'flights', startingOffsets 'earliest');
+  CREATE TEMPORARY VIEW airports USING csv OPTIONS (path 'airports.csv', header 'true');
+  CREATE STREAMING TABLE delays USING parquet OPTIONS (path './delays') AS
+    SELECT window(timestamp, '10 seconds') AS w, count(*) AS n
+    FROM STREAM flights WATERMARK timestamp DELAY OF INTERVAL 1 MINUTE
+    GROUP BY window(timestamp, '10 seconds');";
+
+const EXPLAIN_EXAMPLES: &str = "\
+Examples:
+  ottla-stream explain job.sql
+  ottla-stream explain job.sql --output-mode complete --plan-format json";

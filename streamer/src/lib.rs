@@ -7,12 +7,15 @@
 //! Spark 4.1.1 is the specification: its names, its messages, its bytes.
 
 mod batch_run;
+mod catalog;
 pub mod checkpoint;
 pub mod conf;
 mod crash_point;
 pub mod event;
+pub mod explain;
 pub mod format;
 mod functions;
+pub mod job;
 pub mod kafka;
 pub mod late_rows;
 pub mod live_view;
@@ -27,6 +30,7 @@ pub mod sink;
 pub mod source;
 pub mod sql;
 pub mod state;
+mod static_table;
 pub mod stop;
 #[cfg(test)]
 mod tests;

@@ -65,10 +65,21 @@ pub enum SqlError {
     Analysis { message: String, position: Position },
     #[error("{0}")]
     Unpositioned(String),
-    #[error("the job holds {0} statements; one SELECT over a stream is what Ottla runs")]
-    NotOneStatement(usize),
-    #[error("{0} is not served by Ottla yet; a job is one SELECT over FROM STREAM <topic>")]
+    #[error("[{class}] {message}; {}", line_pos(*.position))]
+    Name { class: &'static str, message: String, position: Position },
+    #[error("the job has no query; write SELECT … FROM STREAM <topic>")]
+    NoQuery,
+    #[error("the job holds {0} queries; this is for one")]
+    NotOneQuery(usize),
+    #[error(
+        "{0} is not served by Ottla; a job has SET, CREATE TABLE, CREATE TEMPORARY VIEW, CREATE STREAMING TABLE, CREATE \
+         FLOW and SELECT"
+    )]
     NotServed(String),
+    #[error(
+        "CREATE MATERIALIZED VIEW is not served by Ottla; write CREATE STREAMING TABLE … AS SELECT … FROM STREAM …"
+    )]
+    MaterializedView,
     #[error("the SELECT reads no stream; write FROM STREAM <topic>")]
     NoStream,
 }
@@ -78,6 +89,11 @@ pub enum SqlError {
 pub enum Near {
     Token(String),
     EndOfInput,
+    /// Something was left out before this token.
+    Missing {
+        found: String,
+        missing: &'static str,
+    },
 }
 
 impl fmt::Display for Near {
@@ -85,6 +101,7 @@ impl fmt::Display for Near {
         match self {
             Near::Token(token) => write!(f, "'{token}'"),
             Near::EndOfInput => f.write_str("end of input"),
+            Near::Missing { found, missing } => write!(f, "'{found}': missing '{missing}'"),
         }
     }
 }

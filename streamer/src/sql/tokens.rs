@@ -1,62 +1,132 @@
-//! From text to tokens that DataFusion's parser understands as Spark's does.
+//! From text to tokens that the parser understands as Spark's does.
 //!
-//! - `STREAM t` and `STREAM(t)` become `t`, and the place of `t` is remembered: the parser knows no streams.
 //! - Spark compares names without regard to case, also those in backticks: they are lowered, and how they were
 //!   written is remembered for the names of the result.
+//! - Strings have Spark's escapes and may be in either quotes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use datafusion::sql::sqlparser::dialect::Dialect;
-use datafusion::sql::sqlparser::keywords::{Keyword, RESERVED_FOR_TABLE_ALIAS};
-use datafusion::sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer, Whitespace, Word};
+use datafusion::sql::sqlparser::tokenizer::{
+    Location, Span, Token, TokenWithSpan, Tokenizer, Whitespace, Word,
+};
 
+use super::dialect::SparkDialect;
 use super::error::{Near, Position, SqlError};
+use super::string_literal::unescape;
 
-#[derive(Debug, Default)]
-pub(super) struct Tokens {
+/// The tokens of a text or of one of its statements.
+#[derive(Clone, Debug)]
+pub(super) struct Tokens<'a> {
     pub(super) tokens: Vec<TokenWithSpan>,
-    /// Where the names of streams begin.
-    pub(super) streams: BTreeSet<Location>,
-    /// What stood in backticks, by place.
-    pub(super) spelling: BTreeMap<Location, String>,
+    pub(super) spelling: Arc<Spelling>,
+    /// The whole text.
+    pub(super) text: &'a str,
 }
 
-pub(super) fn tokenize(dialect: &dyn Dialect, text: &str) -> Result<Tokens, SqlError> {
-    let tokens =
-        Tokenizer::new(dialect, text).tokenize_with_location().map_err(|error| SqlError::Syntax {
-            near: near_character(text, error.location),
-            position: error.location.into(),
-            text: text.to_owned(),
-        })?;
-    let mut read = Tokens::default();
-    let mut tokens = tokens.into_iter().filter(|token| !is_space(&token.token)).peekable();
-    while let Some(token) = tokens.next() {
-        let opens_relation = opens_relation(read.tokens.last());
-        if !(opens_relation && is_stream_keyword(&token.token)) {
-            read.push(token);
-            continue;
-        }
-        let parenthesis = tokens.next_if(|next| next.token == Token::LParen);
-        match tokens.next_if(|next| is_name(&next.token)) {
-            Some(name) => {
-                refuse_unquoted(&name, tokens.peek(), text)?;
-                read.streams.insert(name.span.start);
-                read.push(name);
-                if parenthesis.is_some() && tokens.next_if(|next| next.token == Token::RParen).is_none() {
-                    return Err(unexpected(tokens.next(), text));
-                }
-            }
-            // A relation that is called stream.
-            None => read.tokens.extend([Some(token), parenthesis].into_iter().flatten()),
+/// What stood in backticks, by place.
+#[derive(Debug, Default)]
+pub(super) struct Spelling(BTreeMap<Location, String>);
+
+impl Spelling {
+    pub(super) fn of(&self, name: &datafusion::sql::sqlparser::ast::Ident) -> String {
+        self.0.get(&name.span.start).unwrap_or(&name.value).clone()
+    }
+
+    pub(super) fn at(&self, token: &TokenWithSpan) -> Option<String> {
+        match &token.token {
+            Token::Word(word) => Some(self.0.get(&token.span.start).unwrap_or(&word.value).clone()),
+            _ => None,
         }
     }
-    Ok(read)
+}
+
+pub(super) fn tokenize(text: &str) -> Result<Tokens<'_>, SqlError> {
+    let mut tokenizer = Tokenizer::new(&SparkDialect, text).with_unescape(false);
+    let read = tokenizer.tokenize_with_location().map_err(|error| SqlError::Syntax {
+        near: near_character(text, error.location),
+        position: error.location.into(),
+        text: text.to_owned(),
+    })?;
+    let mut spelling = Spelling::default();
+    let mut tokens: Vec<TokenWithSpan> = Vec::with_capacity(read.len());
+    for mut token in read {
+        if is_space(&token.token) || token.token == Token::EOF {
+            continue;
+        }
+        if let Token::Word(word) = &mut token.token
+            && word.quote_style.is_some()
+        {
+            let written = std::mem::take(&mut word.value).replace("``", "`");
+            word.value = written.to_lowercase();
+            spelling.0.insert(token.span.start, written);
+        }
+        match string(&token.token) {
+            Some(raw) => push_string(&mut tokens, raw, token.span),
+            None => tokens.push(token),
+        }
+    }
+    Ok(Tokens { tokens, spelling: Arc::new(spelling), text })
+}
+
+impl<'a> Tokens<'a> {
+    /// The statements between the semicolons; there may be nothing between two of them.
+    pub(super) fn statements(self) -> Vec<Tokens<'a>> {
+        let Tokens { tokens, spelling, text } = self;
+        let statements = tokens.split(|token| token.token == Token::SemiColon);
+        let statements = statements.filter(|tokens| !tokens.is_empty());
+        statements
+            .map(|tokens| Tokens { tokens: tokens.to_vec(), spelling: spelling.clone(), text })
+            .collect()
+    }
+
+    pub(super) fn with(&self, tokens: Vec<TokenWithSpan>) -> Tokens<'a> {
+        Tokens { tokens, spelling: self.spelling.clone(), text: self.text }
+    }
+
+    /// The text from the first to the last of its tokens, as it was written.
+    pub(super) fn written(&self) -> &'a str {
+        match (self.tokens.first(), self.tokens.last()) {
+            (Some(first), Some(last)) => slice(self.text, first.span.start, last.span.end),
+            _ => "",
+        }
+    }
+}
+
+/// In a query, strings that stand side by side are one.
+pub(super) fn join_strings(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut joined: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
+    for token in tokens {
+        if let Token::SingleQuotedString(text) = &token.token
+            && let Some(TokenWithSpan { token: Token::SingleQuotedString(before), span }) = joined.last_mut()
+        {
+            before.push_str(text);
+            span.end = token.span.end;
+        } else {
+            joined.push(token);
+        }
+    }
+    joined
+}
+
+/// The text between two places.
+pub(super) fn slice(text: &str, start: Location, end: Location) -> &str {
+    let (start, end) = (byte_offset(text, start), byte_offset(text, end));
+    text.get(start..end.max(start)).unwrap_or_default()
+}
+
+fn byte_offset(text: &str, place: Location) -> usize {
+    let lines = usize::try_from(place.line.saturating_sub(1)).unwrap_or(usize::MAX);
+    let columns = usize::try_from(place.column.saturating_sub(1)).unwrap_or(usize::MAX);
+    let start: usize = text.split_inclusive('\n').take(lines).map(str::len).sum();
+    let line = text.get(start..).unwrap_or_default();
+    start + line.chars().take(columns).map(char::len_utf8).sum::<usize>()
 }
 
 /// A syntax error at `token`, or at the end of the text.
-pub(super) fn unexpected(token: Option<TokenWithSpan>, text: &str) -> SqlError {
+pub(super) fn unexpected(token: Option<&TokenWithSpan>, text: &str) -> SqlError {
     let (near, position) = match token {
-        Some(TokenWithSpan { token, span }) if token != Token::EOF => {
+        Some(TokenWithSpan { token, span }) if *token != Token::EOF => {
             (Near::Token(token.to_string()), Position::from(span.start))
         }
         _ => (Near::EndOfInput, super::error::end_of(text)),
@@ -64,16 +134,28 @@ pub(super) fn unexpected(token: Option<TokenWithSpan>, text: &str) -> SqlError {
     SqlError::Syntax { near, position, text: text.to_owned() }
 }
 
-impl Tokens {
-    fn push(&mut self, mut token: TokenWithSpan) {
-        if let Token::Word(word) = &mut token.token
-            && word.quote_style.is_some()
-        {
-            let lowered = word.value.to_lowercase();
-            let written = std::mem::replace(&mut word.value, lowered);
-            self.spelling.insert(token.span.start, written);
+/// Whether the token is this word, without backticks.
+pub(super) fn is_word(token: &Token, expected: &str) -> bool {
+    matches!(token, Token::Word(Word { value, quote_style: None, .. }) if value.eq_ignore_ascii_case(expected))
+}
+
+/// The raw text of a string literal, and its quote.
+fn string(token: &Token) -> Option<(&str, char)> {
+    match token {
+        Token::SingleQuotedString(raw) => Some((raw, '\'')),
+        Token::DoubleQuotedString(raw) => Some((raw, '"')),
+        _ => None,
+    }
+}
+
+fn push_string(tokens: &mut Vec<TokenWithSpan>, (raw, quote): (&str, char), span: Span) {
+    match tokens.last_mut() {
+        // A raw string: `r'\d'`.
+        Some(TokenWithSpan { token, span: before }) if before.end == span.start && (is_word(token, "r")) => {
+            *token = Token::SingleQuotedString(raw.to_owned());
+            before.end = span.end;
         }
-        self.tokens.push(token);
+        _ => tokens.push(TokenWithSpan::new(Token::SingleQuotedString(unescape(raw, quote)), span)),
     }
 }
 
@@ -88,39 +170,6 @@ fn is_space(token: &Token) -> bool {
                 | Whitespace::MultiLineComment(_)
         )
     )
-}
-
-fn opens_relation(before: Option<&TokenWithSpan>) -> bool {
-    match before.map(|token| &token.token) {
-        Some(Token::Word(word)) => matches!(word.keyword, Keyword::FROM | Keyword::JOIN),
-        _ => false,
-    }
-}
-
-fn is_stream_keyword(token: &Token) -> bool {
-    matches!(token, Token::Word(Word { keyword: Keyword::STREAM, quote_style: None, .. }))
-}
-
-/// Topics often have names, such as `my-topic` or `my.topic`, that Spark takes only in backticks.
-fn refuse_unquoted(name: &TokenWithSpan, next: Option<&TokenWithSpan>, text: &str) -> Result<(), SqlError> {
-    let goes_on = next.is_some_and(|next| {
-        next.span.start == name.span.end && matches!(next.token, Token::Minus | Token::Period)
-    });
-    if !goes_on {
-        return Ok(());
-    }
-    let position = Position::from(name.span.start);
-    let line = text.lines().nth(usize::try_from(position.line - 1).unwrap_or(0)).unwrap_or_default();
-    let rest = line.chars().skip(usize::try_from(position.column).unwrap_or(0));
-    let whole = rest.take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '`'));
-    Err(SqlError::InvalidIdentifier { name: whole.filter(|c| *c != '`').collect(), position })
-}
-
-fn is_name(token: &Token) -> bool {
-    match token {
-        Token::Word(word) => word.quote_style.is_some() || !RESERVED_FOR_TABLE_ALIAS.contains(&word.keyword),
-        _ => false,
-    }
 }
 
 fn near_character(text: &str, location: Location) -> Near {

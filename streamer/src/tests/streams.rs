@@ -190,7 +190,7 @@ pub(super) struct BatchOutcome {
 pub(super) async fn rows_of_static(sql: &str, a: &[Row], b: &[Row]) -> Vec<String> {
     let mut conf = Conf::default();
     conf.set("spark.sql.session.timeZone", "UTC").unwrap();
-    let context = Session::new(conf).unwrap().context().clone();
+    let context = Session::new(conf).unwrap().context().unwrap();
     for (name, rows) in [("a", a), ("b", b)] {
         let table = MemTable::try_new(schema(), vec![vec![batch_of(rows)]]).unwrap();
         context.register_table(name, Arc::new(table)).unwrap();
@@ -234,7 +234,7 @@ impl Query {
         for (key, value) in &self.conf {
             conf.set(key, value)?;
         }
-        let context = Session::new(conf.clone())?.context().clone();
+        let context = Session::new(conf.clone())?.context()?;
         let mut streams = Vec::new();
         register(&context, "s", Vec::new(), &self.b).await?;
         streams.extend(register(&context, "a", vec![DELAY_MS], &self.a).await?);
@@ -259,7 +259,8 @@ impl Query {
         output_mode::check(&plan, self.mode)?;
         check_joins(&state.optimize(&plan)?)?;
         let names = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
-        Ok(StreamingPlan { context, conf, plan, streams, names, output_mode: self.mode })
+        let time_zone = conf.session_time_zone().parse()?;
+        Ok(StreamingPlan { context, conf, plan, streams, names, output_mode: self.mode, time_zone })
     }
 
     fn reads(&self, stream: &str) -> bool {

@@ -8,6 +8,7 @@ mod damage;
 mod exactly_once;
 mod expressions;
 mod harness;
+mod jobs;
 mod killed;
 mod resume;
 mod source_options;

@@ -1,0 +1,149 @@
+//! A job: its statements one after the other, and the queries that come of them.
+
+use std::sync::Arc;
+
+use crate::checkpoint::Checkpoint;
+use crate::options::Options;
+use crate::output_mode::OutputMode;
+use crate::session::{QueryError, Session, StreamingPlan};
+use crate::sink::{self, Sink, SinkContext, SinkError};
+use crate::sql::{self, Flow, QueryText, SqlError, StatementKind, TableDefinition};
+
+/// One query of a job.
+pub struct JobQuery {
+    /// The streaming table or the flow; none for a SELECT by itself.
+    pub name: Option<String>,
+    pub plan: StreamingPlan,
+    pub sink: JobSink,
+}
+
+/// Where the rows of a query go.
+#[derive(Clone, Debug)]
+pub enum JobSink {
+    /// Where whoever runs the job says.
+    Default,
+    Table(Arc<TableDefinition>),
+}
+
+/// What the statements leave open.
+#[derive(Clone, Debug, Default)]
+pub struct JobDefaults {
+    /// Of Kafka sources, such as `kafka.bootstrap.servers`. What a table says goes before.
+    pub source_options: Options,
+    pub output_mode: OutputMode,
+}
+
+impl Session {
+    /// Runs the statements of a job and returns its queries, none of which has started. No broker is asked.
+    pub async fn plan_job(
+        &mut self,
+        text: &str,
+        defaults: &JobDefaults,
+    ) -> Result<Vec<JobQuery>, QueryError> {
+        let mut queries = Vec::new();
+        for statement in sql::parse_job(text)? {
+            let position = statement.position;
+            match statement.kind {
+                StatementKind::Set { key, value } => self.set(&key, &value)?,
+                StatementKind::CreateTable(table) => self.catalog.declare_table(table, position)?,
+                StatementKind::CreateView(view) => self.catalog.declare_view(view, position)?,
+                StatementKind::CreateStreamingTable { table, query } => {
+                    let table = Arc::new(table);
+                    self.catalog.declare_streaming_table(&table, position)?;
+                    if let Some(query) = query {
+                        let name = table.name.clone();
+                        queries.push(self.plan_flow(name, table, &query, defaults).await?);
+                    }
+                }
+                StatementKind::Flow(Flow { name, table, query }) => {
+                    let table = self.catalog.streaming_table(&table, position)?;
+                    let name = name.unwrap_or_else(|| table.name.clone());
+                    queries.push(self.plan_flow(name, table, &query, defaults).await?);
+                }
+                StatementKind::Query(query) => {
+                    let mode = defaults.output_mode;
+                    let plan = self.plan_query(&query, &defaults.source_options, mode).await?;
+                    queries.push(JobQuery { name: None, plan, sink: JobSink::Default });
+                }
+            }
+        }
+        if queries.is_empty() {
+            return Err(SqlError::NoQuery.into());
+        }
+        refuse_repeated_names(&queries)?;
+        Ok(queries)
+    }
+
+    async fn plan_flow(
+        &self,
+        name: String,
+        table: Arc<TableDefinition>,
+        query: &QueryText,
+        defaults: &JobDefaults,
+    ) -> Result<JobQuery, QueryError> {
+        let mode = match table.options.get("outputMode") {
+            Some(mode) => mode.parse()?,
+            None => defaults.output_mode,
+        };
+        let plan = self.plan_query(query, &defaults.source_options, mode).await?;
+        Ok(JobQuery { name: Some(name), plan, sink: JobSink::Table(table) })
+    }
+}
+
+/// Each has a checkpoint under its name.
+fn refuse_repeated_names(queries: &[JobQuery]) -> Result<(), SqlError> {
+    let names: Vec<_> =
+        queries.iter().filter_map(|query| query.name.as_ref().map(|name| name.to_lowercase())).collect();
+    let repeated =
+        names.iter().enumerate().find(|(place, name)| names.iter().take(*place).any(|n| n == *name));
+    match repeated {
+        Some((_, name)) => Err(SqlError::Unpositioned(format!(
+            "two queries of the job are called {name}; give each flow a name of its own: CREATE FLOW <name> AS INSERT \
+             INTO …"
+        ))),
+        None => Ok(()),
+    }
+}
+
+impl JobQuery {
+    /// The format that its rows are written in, unless whoever runs the job says it.
+    pub fn format(&self) -> Option<&str> {
+        match &self.sink {
+            JobSink::Default => None,
+            // Spark's `spark.sql.sources.default`.
+            JobSink::Table(table) => Some(table.format.as_deref().unwrap_or("parquet")),
+        }
+    }
+
+    /// The option `checkpointLocation` of its table.
+    pub fn checkpoint_location(&self) -> Option<&str> {
+        match &self.sink {
+            JobSink::Default => None,
+            JobSink::Table(table) => table.options.get("checkpointLocation"),
+        }
+    }
+
+    /// The sink of a streaming table; `None` for a SELECT by itself. Nothing is connected to or written yet.
+    pub fn open_sink(
+        &self,
+        checkpoint: &Checkpoint,
+        bootstrap_servers: &str,
+    ) -> Result<Option<Box<dyn Sink>>, SinkError> {
+        let (JobSink::Table(table), Some(format)) = (&self.sink, self.format()) else {
+            return Ok(None);
+        };
+        let context = SinkContext {
+            query_id: checkpoint.query_id().to_owned(),
+            query_name: self.name.clone(),
+            checkpoint: checkpoint.folder().to_owned(),
+            time_zone: self.plan.time_zone,
+            bootstrap_servers: bootstrap_servers.to_owned(),
+            partition_columns: table.partitioned_by.clone(),
+            schema: self.plan.schema(),
+            session: self.plan.context.clone(),
+        };
+        let sink = sink::open(format, &table.options, &context)?;
+        sink.supports(self.plan.output_mode)?;
+        Ok(Some(sink))
+    }
+}

@@ -1,0 +1,194 @@
+//! Runs the queries of a job, side by side.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Once};
+
+use ottla_stream::checkpoint::Checkpoint;
+use ottla_stream::job::{JobDefaults, JobQuery};
+use ottla_stream::options::Options;
+use ottla_stream::progress::StreamingQueryProgress;
+use ottla_stream::sink::table::TableLimits;
+use ottla_stream::sink::{ConsoleSink, JsonLinesSink, NoopSink, Sink};
+use ottla_stream::source::Connections;
+use ottla_stream::stop::{self, StopSignal, Stopper};
+use ottla_stream::{Observer, Session, StreamingQuery, StreamingQueryError};
+use tokio::task::JoinSet;
+
+use crate::RunError;
+use crate::command_line::{Flags, Format, Settings};
+
+pub(crate) async fn run(text: &str, flags: &Flags) -> Result<(), RunError> {
+    let settings = flags.settings()?;
+    let queries = plan(text, flags, &settings).await?;
+    let folders = checkpoint_folders(&queries, &base_folder(flags)?);
+    let connections = connections();
+    let mut started = Vec::new();
+    for (query, folder) in queries.into_iter().zip(folders) {
+        started.push(open(query, &folder, flags, &settings.table, &connections)?);
+    }
+    let (stopper, stop) = stop::channel();
+    tokio::spawn(stop_on_signal(stopper.clone()));
+    run_all(started, &stopper, &stop).await
+}
+
+/// The job's queries, checked. No broker is asked.
+pub(crate) async fn plan(text: &str, flags: &Flags, settings: &Settings) -> Result<Vec<JobQuery>, RunError> {
+    let mut session = Session::new(settings.conf.clone())?;
+    let source_options = Options::from_iter(&settings.source_options);
+    let defaults = JobDefaults { source_options, output_mode: flags.output_mode };
+    Ok(session.plan_job(text, &defaults).await?)
+}
+
+/// A SELECT that is a job by itself has the folder for itself, as it always had. Other queries have one each in it.
+pub(crate) fn checkpoint_folders(queries: &[JobQuery], base: &Path) -> Vec<PathBuf> {
+    let folder = |(place, query): (usize, &JobQuery)| match (query.checkpoint_location(), &query.name) {
+        (Some(folder), _) => PathBuf::from(folder),
+        (None, Some(name)) => base.join(name),
+        (None, None) if queries.len() == 1 => base.to_owned(),
+        (None, None) => base.join(format!("query-{place}")),
+    };
+    queries.iter().enumerate().map(folder).collect()
+}
+
+fn base_folder(flags: &Flags) -> Result<PathBuf, RunError> {
+    if let Some(folder) = &flags.checkpoint {
+        return Ok(folder.clone());
+    }
+    let folder = tempfile::Builder::new().prefix("ottla-checkpoint-").tempdir();
+    let folder = folder.map_err(RunError::TemporaryCheckpoint)?.keep();
+    eprintln!(
+        "ottla-stream: the checkpoint of this run is {}; go on from it with --checkpoint",
+        folder.display()
+    );
+    Ok(folder)
+}
+
+/// A query that is ready to run, and what it is called in errors.
+struct Started {
+    name: Option<String>,
+    query: StreamingQuery,
+}
+
+fn open(
+    query: JobQuery,
+    folder: &Path,
+    flags: &Flags,
+    table: &TableLimits,
+    connections: &Arc<Connections>,
+) -> Result<Started, RunError> {
+    let checkpoint = Checkpoint::open(folder)?;
+    let time_zone = query.plan.time_zone();
+    let opened = query.open_sink(&checkpoint, &flags.bootstrap_server).map_err(|source| RunError::Sink {
+        query: query.name.clone().unwrap_or_default(),
+        format: query.format().unwrap_or_default().to_owned(),
+        source: Box::new(source),
+    })?;
+    let sink: Box<dyn Sink> = match (opened, flags.format) {
+        (Some(sink), _) => sink,
+        (None, Format::Console) => Box::new(ConsoleSink::new(io::stdout(), *table, time_zone)),
+        (None, Format::Json) => Box::new(JsonLinesSink::new(io::stdout(), time_zone)),
+        (None, Format::Noop) => Box::new(NoopSink),
+    };
+    let observer = Box::new(Printer { format: flags.format, progress: flags.progress });
+    let name = query.name;
+    let query =
+        StreamingQuery::new(query.plan, connections.clone(), checkpoint, sink, flags.trigger, observer);
+    let query = match &name {
+        Some(name) => query.with_name(name),
+        None => query,
+    };
+    Ok(Started { name, query })
+}
+
+/// A query that fails has the others end after their batches.
+async fn run_all(queries: Vec<Started>, stopper: &Stopper, stop: &StopSignal) -> Result<(), RunError> {
+    let mut running = JoinSet::new();
+    for Started { name, query } in queries {
+        let stop = stop.clone();
+        running.spawn(async move { query.run(stop).await.map_err(|error| failed(name, error)) });
+    }
+    let mut outcome = Ok(());
+    while let Some(ended) = running.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                stopper.stop();
+                outcome = outcome.and(Err(error));
+            }
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Err(_) => {}
+        }
+    }
+    outcome
+}
+
+fn failed(name: Option<String>, source: StreamingQueryError) -> RunError {
+    match name {
+        Some(query) => RunError::Named { query, source: Box::new(source) },
+        None => RunError::Stream(source),
+    }
+}
+
+/// Says once that a broker is not there yet.
+fn connections() -> Arc<Connections> {
+    let told = Once::new();
+    Arc::new(Connections::new(move |error| {
+        told.call_once(|| eprintln!("ottla-stream: waiting for a broker ({error})"));
+    }))
+}
+
+/// The first signal ends the query after the batch that runs, the second one at once.
+async fn stop_on_signal(stopper: Stopper) {
+    termination().await;
+    stopper.stop();
+    termination().await;
+    std::process::exit(130);
+}
+
+#[cfg(unix)]
+async fn termination() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+#[cfg(windows)]
+async fn termination() {
+    match tokio::signal::windows::ctrl_break() {
+        Ok(mut ctrl_break) => tokio::select! {
+            _ = ctrl_break.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        },
+        Err(_) => drop(tokio::signal::ctrl_c().await),
+    }
+}
+
+/// Tells the user what goes on.
+struct Printer {
+    format: Format,
+    progress: bool,
+}
+
+impl Observer for Printer {
+    fn progress(&mut self, progress: &StreamingQueryProgress) {
+        if !self.progress {
+            return;
+        }
+        let json = serde_json::json!({ "progress": progress });
+        // The rows have gone the same way; where it is closed, the next batch will tell.
+        let _ = match self.format {
+            Format::Json => writeln!(io::stdout(), "{json}").and_then(|()| io::stdout().flush()),
+            Format::Console | Format::Noop => writeln!(io::stderr(), "{json}"),
+        };
+    }
+
+    fn waits(&mut self, reason: &str) {
+        eprintln!("ottla-stream: waiting ({reason})");
+    }
+}

@@ -1,0 +1,227 @@
+//! Jobs of several statements, as a user runs them.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use tempfile::{TempDir, tempdir};
+
+use crate::harness::{Job, Kafka};
+
+struct Run {
+    output: Output,
+}
+
+impl Run {
+    fn lines(&self) -> Vec<String> {
+        String::from_utf8_lossy(&self.output.stdout).lines().map(str::to_owned).collect()
+    }
+
+    fn rows(&self) -> Vec<String> {
+        self.lines().into_iter().filter(|line| !line.starts_with("{\"progress\"")).collect()
+    }
+
+    fn stderr(&self) -> String {
+        String::from_utf8_lossy(&self.output.stderr).into_owned()
+    }
+
+    fn succeeded(self) -> Run {
+        assert_eq!(self.output.status.code(), Some(0), "{}", self.stderr());
+        self
+    }
+}
+
+/// A broker, and a folder with a checkpoint `cp`.
+struct Bench {
+    kafka: Kafka,
+    folder: TempDir,
+}
+
+impl Bench {
+    async fn start() -> Bench {
+        Bench { kafka: Kafka::start().await, folder: tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, job: &str, flags: &[&str]) -> Run {
+        let file = self.path("job.sql");
+        fs::write(&file, job).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_ottla-stream"))
+            .args([Path::new("run"), &file])
+            .args(["--bootstrap-server", &self.kafka.broker.bootstrap_servers()])
+            .args(["--trigger", "available-now", "--format", "json", "--checkpoint"])
+            .arg(self.path("cp"))
+            .args(flags)
+            .output()
+            .unwrap();
+        Run { output }
+    }
+}
+
+fn event(second: u32, user: &str) -> String {
+    format!("2026-01-01 00:00:{second:02}|{user}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_windowed_job_is_written_as_spark_writes_it() {
+    let bench = Bench::start().await;
+    bench.kafka.create("events", 1).await;
+    let job = "SET TIME ZONE 'UTC';
+        -- the topic
+        CREATE TABLE Clicks USING kafka
+          OPTIONS (subscribe 'events', startingOffsets 'earliest', maxOffsetsPerTrigger 3);
+        CREATE OR REPLACE TEMPORARY VIEW parsed AS
+          SELECT CAST(split_part(CAST(value AS STRING), '|', 1) AS TIMESTAMP) AS ts,
+                 split_part(CAST(value AS STRING), '|', 2) AS User
+          FROM STREAM clicks;
+        SELECT window.start AS `Start`, User, count(*) AS n
+        FROM parsed WATERMARK ts DELAY OF INTERVAL 5 SECONDS AS p
+        GROUP BY window(ts, '10 seconds'), user;";
+    bench.kafka.put("events", 0, [event(1, "ann"), event(2, "ann"), event(3, "bob")]).await;
+    bench.kafka.put("events", 0, [event(21, "ann"), event(4, "late"), event(22, "ann")]).await;
+    let run = bench.run(job, &["--progress"]).succeeded();
+    let mut rows = run.rows();
+    rows.sort();
+    let expected = [
+        r#"{"Start":"2026-01-01T00:00:00.000Z","User":"ann","n":2}"#,
+        r#"{"Start":"2026-01-01T00:00:00.000Z","User":"bob","n":1}"#,
+        r#"{"Start":"2026-01-01T00:00:00.000Z","User":"late","n":1}"#,
+    ];
+    assert_eq!(rows, expected);
+    let progress: Vec<_> = run.lines().into_iter().filter(|line| line.starts_with("{\"progress\"")).collect();
+    assert_eq!(progress.len(), 3, "two batches with data, and one because the watermark moved: {progress:?}");
+    assert!(bench.path("cp").join("commits").join("2").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn streaming_tables_and_flows_run_side_by_side_each_with_its_checkpoint() {
+    let bench = Bench::start().await;
+    for topic in ["one", "two"] {
+        bench.kafka.create(topic, 1).await;
+    }
+    bench.kafka.put("one", 0, ["a", "b"]).await;
+    bench.kafka.put("two", 0, ["c"]).await;
+    let out = bench.path("a folder");
+    let job = format!(
+        "CREATE STREAMING TABLE files USING json OPTIONS (path '{}') AS
+           SELECT CAST(value AS STRING) AS v FROM STREAM one;
+         CREATE STREAMING TABLE copies USING kafka OPTIONS (topic 'copies');
+         CREATE FLOW first AS INSERT INTO copies BY NAME SELECT value FROM STREAM one;
+         CREATE FLOW second AS INSERT INTO copies BY NAME SELECT value FROM STREAM two;",
+        out.display().to_string().replace('\\', "\\\\")
+    );
+    bench.kafka.create("copies", 1).await;
+    bench.run(&job, &["--starting-offsets", "earliest"]).succeeded();
+    for name in ["files", "first", "second"] {
+        assert!(bench.path("cp").join(name).join("commits").join("0").exists(), "{name}");
+    }
+    assert!(out.join("_spark_metadata").join("0").exists());
+    let copies = Job::new("SELECT CAST(value AS STRING) AS v FROM STREAM copies");
+    let outcome = copies.run(&bench.kafka, &bench.path("reader")).await;
+    let mut rows = outcome.rows();
+    rows.sort_unstable();
+    assert_eq!(rows, [r#"{"v":"a"}"#, r#"{"v":"b"}"#, r#"{"v":"c"}"#]);
+}
+
+#[tokio::test]
+async fn generators_make_rows() {
+    let bench = Bench::start().await;
+    bench.kafka.create("t", 1).await;
+    bench.kafka.put("t", 0, ["a,b", "c"]).await;
+    let lists = "(SELECT CAST(value AS STRING) AS v, string_to_array(CAST(value AS STRING), ',') AS xs FROM STREAM t)";
+    for (select, expected) in [
+        (
+            "SELECT v, explode(xs) AS x FROM L",
+            &[r#"{"v":"a,b","x":"a"}"#, r#"{"v":"a,b","x":"b"}"#, r#"{"v":"c","x":"c"}"#][..],
+        ),
+        ("SELECT explode(xs) FROM L WHERE v = 'c'", &[r#"{"col":"c"}"#]),
+        (
+            "SELECT posexplode(xs) FROM L WHERE v != 'c'",
+            &[r#"{"pos":0,"col":"a"}"#, r#"{"pos":1,"col":"b"}"#],
+        ),
+        (
+            "SELECT v, x FROM L AS l LATERAL VIEW explode(xs) e AS x WHERE e.x = 'b'",
+            &[r#"{"v":"a,b","x":"b"}"#],
+        ),
+        (
+            "SELECT l.v, e.x FROM L AS l, LATERAL explode(l.xs) AS e(x) WHERE v = 'c'",
+            &[r#"{"v":"c","x":"c"}"#],
+        ),
+        (
+            "SELECT v, x FROM L LATERAL VIEW OUTER explode(CASE WHEN v = 'c' THEN xs END) e AS x",
+            &[r#"{"v":"a,b"}"#, r#"{"v":"c","x":"c"}"#],
+        ),
+    ] {
+        let checkpoint = tempdir().unwrap();
+        let outcome = Job::new(&select.replace("FROM L", &format!("FROM {lists}")))
+            .run(&bench.kafka, checkpoint.path())
+            .await;
+        assert_eq!(outcome.error, None, "{select}");
+        assert_eq!(outcome.rows(), expected, "{select}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_spark_refuses_ends_with_an_error() {
+    let bench = Bench::start().await;
+    for (job, message) in [
+        (
+            "SELECT count(*) FROM STREAM t WATERMARK timestamp DELAY OF INTERVAL 1 SECOND GROUP BY value",
+            "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+        ),
+        (
+            "SELECT * FROM STREAM t WATERMARK value DELAY OF INTERVAL 1 SECOND",
+            "[EVENT_TIME_IS_NOT_ON_TIMESTAMP_TYPE] The event time `value` has the invalid type",
+        ),
+        ("CREATE TEMPORARY VIEW v AS SELECT 1", "the job has no query"),
+        (
+            "CREATE TABLE t USING kafka OPTIONS (subscribe 'a'); CREATE TABLE T USING kafka OPTIONS (subscribe 'b')",
+            "[TABLE_OR_VIEW_ALREADY_EXISTS]",
+        ),
+        ("SET spark.sql.ansi.enable=true; SELECT * FROM STREAM t", "unknown setting spark.sql.ansi.enable"),
+        ("SELECT * FROM t", "[TABLE_OR_VIEW_NOT_FOUND] The table or view `t` cannot be found."),
+        ("INSERT INTO t SELECT * FROM STREAM s", "[TABLE_OR_VIEW_NOT_FOUND]"),
+        ("CREATE STREAMING TABLE t USING jsn AS SELECT * FROM STREAM s", "[DATA_SOURCE_NOT_FOUND]"),
+        (
+            "CREATE STREAMING TABLE t USING json OPTIONS (path 'x') AS SELECT count(*) FROM STREAM s",
+            "STREAMING_OUTPUT_MODE.UNSUPPORTED_OPERATION",
+        ),
+    ] {
+        let run = bench.run(job, &[]);
+        assert_eq!(run.output.status.code(), Some(1), "{job}");
+        assert!(run.stderr().contains(message), "{job}: {}", run.stderr());
+    }
+}
+
+#[test]
+fn a_job_is_explained_without_a_broker() {
+    let folder = tempdir().unwrap();
+    let job = folder.path().join("job.sql");
+    fs::write(
+        &job,
+        "CREATE STREAMING TABLE out USING noop AS SELECT window(timestamp, '10 seconds'), count(*) AS n FROM STREAM t \
+         WATERMARK timestamp DELAY OF INTERVAL 10 SECONDS GROUP BY window(timestamp, '10 seconds')",
+    )
+    .unwrap();
+    let explain = |flags: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ottla-stream"));
+        let output = command.args([Path::new("explain"), &job]).args(flags).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = explain(&[]);
+    for part in [
+        "Query: out\nSink: noop",
+        "Watermark: 10000 ms behind",
+        "Stateful operator 0: stateStoreSave",
+        "== Optimized Logical Plan ==",
+        "EventTimeWatermark: ",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&explain(&["--plan-format", "json"])).unwrap();
+    assert_eq!(json["explanation"]["watermarkDelaysMs"], serde_json::json!([10_000]));
+    assert_eq!(json["explanation"]["columns"], serde_json::json!(["window", "n"]));
+}
