@@ -7,7 +7,7 @@ use std::{fs, io};
 use thiserror::Error;
 
 /// Where everything that a run starts lies on disk.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Artifacts {
     pub(crate) ottla: PathBuf,
     pub(crate) kfake: PathBuf,
@@ -29,20 +29,30 @@ impl Artifacts {
     /// Builds all three into the cargo target folder that this program runs from.
     /// `ottla` overrides the binary to measure.
     pub(crate) fn build(ottla: Option<PathBuf>) -> Result<Artifacts, BuildError> {
-        let profile_dir = profile_dir()?;
-        let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let tools = profile_dir.join("compare-tools");
-
         let ottla = match ottla {
             Some(binary) => binary,
-            None => build_ottla(sources, &profile_dir)?,
+            None => build_package("ottla")?,
         };
-        let kfake = tools.join("kfake");
-        run("go", Command::new("go").args(["build", "-o"]).arg(&kfake).arg("."), &sources.join("kfake"))?;
-        let jars = tools.join("kafka-4.3.1");
-        copy_kafka_jars(&sources.join("../tests/java/kafka-4.3.1"), &jars)?;
-        Ok(Artifacts { ottla, kfake, kafka_class_path: format!("{}/*", jars.display()) })
+        let kfake = tools_dir()?.join("kfake");
+        run("go", Command::new("go").args(["build", "-o"]).arg(&kfake).arg("."), &sources().join("kfake"))?;
+        Ok(Artifacts { ottla, kfake, ..Artifacts::of_kafka()? })
     }
+
+    /// Only what it takes to start Kafka.
+    pub(crate) fn of_kafka() -> Result<Artifacts, BuildError> {
+        let jars = tools_dir()?.join("kafka-4.3.1");
+        copy_jars(&sources().join("../tests/java/kafka-4.3.1"), &jars)?;
+        Ok(Artifacts { kafka_class_path: format!("{}/*", jars.display()), ..Artifacts::default() })
+    }
+
+    /// Only what it takes to start Ottla.
+    pub(crate) fn of_ottla() -> Result<Artifacts, BuildError> {
+        Ok(Artifacts { ottla: build_package("ottla")?, ..Artifacts::default() })
+    }
+}
+
+fn sources() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 fn profile_dir() -> io::Result<PathBuf> {
@@ -50,16 +60,30 @@ fn profile_dir() -> io::Result<PathBuf> {
     Ok(this_program.parent().map(Path::to_path_buf).unwrap_or_default())
 }
 
-fn build_ottla(sources: &Path, profile_dir: &Path) -> Result<PathBuf, BuildError> {
-    let target_dir = profile_dir.parent().unwrap_or(profile_dir);
-    let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--release", "-p", "ottla", "--target-dir"]).arg(target_dir);
-    run("cargo", &mut cargo, sources)?;
-    Ok(target_dir.join("release").join("ottla"))
+/// Where other people's programs are kept from run to run.
+pub(crate) fn tools_dir() -> io::Result<PathBuf> {
+    Ok(profile_dir()?.join("compare-tools"))
 }
 
-/// The folder gets its name once it is whole, so that a run that was stopped leaves nothing that looks so.
-fn copy_kafka_jars(project: &Path, jars: &Path) -> Result<(), BuildError> {
+/// The binary of one of our packages, which has the package's name.
+pub(crate) fn build_package(package: &str) -> Result<PathBuf, BuildError> {
+    let profile_dir = profile_dir()?;
+    let target_dir = profile_dir.parent().unwrap_or(&profile_dir);
+    let mut cargo = Command::new("cargo");
+    cargo.args(["build", "--release", "-p", package, "--target-dir"]).arg(target_dir);
+    run("cargo", &mut cargo, sources())?;
+    Ok(target_dir.join("release").join(package))
+}
+
+/// What a program says first, such as its version; empty where it does not run.
+pub(crate) fn first_line(command: &mut Command) -> String {
+    let said = command.output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&said).lines().next().unwrap_or_default().to_owned()
+}
+
+/// Lets Maven copy what a `pom.xml` asks for. The folder gets its name once it is whole, so that a run that was stopped
+/// leaves nothing that looks so.
+pub(crate) fn copy_jars(project: &Path, jars: &Path) -> Result<(), BuildError> {
     if jars.exists() {
         return Ok(());
     }
@@ -71,7 +95,7 @@ fn copy_kafka_jars(project: &Path, jars: &Path) -> Result<(), BuildError> {
     Ok(fs::rename(partial, jars)?)
 }
 
-fn run(program: &'static str, command: &mut Command, folder: &Path) -> Result<(), BuildError> {
+pub(crate) fn run(program: &'static str, command: &mut Command, folder: &Path) -> Result<(), BuildError> {
     // A report on stdout stays free of what build tools print.
     let status = command
         .current_dir(folder)

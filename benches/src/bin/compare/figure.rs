@@ -48,18 +48,24 @@ impl Figure {
     /// The line that sets Ottla's samples beside those of `peer`.
     pub(crate) fn line(&self, samples: &Samples, peer: Peer) -> Line {
         let value = |of| samples.take(self.metric, of, self.take);
-        let (ottla, peer_value) = (value(Peer::Ottla), value(peer));
+        let names = (self.name, self.unit);
+        let mut line = Line::beside(names, value(Peer::Ottla), (peer.name(), value(peer)));
+        let targets = self.targets.iter();
+        line.targets =
+            targets.filter_map(|target| target.verdict(self.unit, line.ottla, peer, line.ratio)).collect();
+        line
+    }
+}
+
+impl Line {
+    /// Without targets.
+    pub(crate) fn beside(
+        (name, unit): (&'static str, &'static str),
+        ottla: Option<f64>,
+        (peer, peer_value): (&'static str, Option<f64>),
+    ) -> Line {
         let ratio = ottla.zip(peer_value).map(|(ottla, peer_value)| ottla / peer_value);
-        let targets = self.targets.iter().filter_map(|target| target.verdict(self.unit, ottla, peer, ratio));
-        Line {
-            name: self.name,
-            unit: self.unit,
-            ottla,
-            peer: peer.name(),
-            peer_value,
-            ratio,
-            targets: targets.collect(),
-        }
+        Line { name, unit, ottla, peer, peer_value, ratio, targets: Vec::new() }
     }
 }
 
@@ -67,14 +73,23 @@ impl Target {
     /// `None` where the target is about another peer. A value that is missing has not met it.
     fn verdict(self, unit: &str, ottla: Option<f64>, peer: Peer, ratio: Option<f64>) -> Option<Verdict> {
         let (target, met) = match self {
-            Target::Limit(limit) => (format!("≤ {limit} {unit}"), ottla.is_some_and(|value| value <= limit)),
-            Target::Floor(floor) => (format!("≥ {floor} {unit}"), ottla.is_some_and(|value| value >= floor)),
+            Target::Limit(_) | Target::Floor(_) => return self.own_verdict(unit, ottla),
             Target::AtMost(limit, of) if of == peer => {
                 (format!("≤ {limit} ×"), ratio.is_some_and(|ratio| ratio <= limit))
             }
             Target::AtLeast(limit, of) if of == peer => {
                 (format!("≥ {limit} ×"), ratio.is_some_and(|ratio| ratio >= limit))
             }
+            Target::AtMost(..) | Target::AtLeast(..) => return None,
+        };
+        Some(Verdict { target, met })
+    }
+
+    /// `None` where the target is about a peer.
+    pub(crate) fn own_verdict(self, unit: &str, ottla: Option<f64>) -> Option<Verdict> {
+        let (target, met) = match self {
+            Target::Limit(limit) => (format!("≤ {limit} {unit}"), ottla.is_some_and(|value| value <= limit)),
+            Target::Floor(floor) => (format!("≥ {floor} {unit}"), ottla.is_some_and(|value| value >= floor)),
             Target::AtMost(..) | Target::AtLeast(..) => return None,
         };
         Some(Verdict { target, met })

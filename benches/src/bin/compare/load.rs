@@ -94,7 +94,7 @@ pub(crate) fn place(at: i32) -> (String, i32) {
     (format!("filled-{}", at / PARTITIONS_OF_A_TOPIC), at % PARTITIONS_OF_A_TOPIC)
 }
 
-async fn create(client: &Client, topic: NewTopic) -> Result<(), LoadError> {
+pub(crate) async fn create(client: &Client, topic: NewTopic) -> Result<(), LoadError> {
     let outcomes = client.create_topics(&[topic]).await?;
     outcomes.into_iter().try_for_each(|outcome| outcome.result.map_err(LoadError::Topic))
 }

@@ -1,4 +1,4 @@
-//! Runs Ottla side by side with other brokers under the same load, and prints each figure beside theirs.
+//! Runs Ottla side by side with its peers under the same load, and prints each figure beside theirs.
 
 mod artifacts;
 mod figure;
@@ -10,6 +10,7 @@ mod perf_tools;
 mod process;
 mod report;
 mod sample;
+mod streamer;
 mod workload;
 
 use std::path::PathBuf;
@@ -25,6 +26,7 @@ use crate::measurements::Measurement;
 use crate::peers::{Peer, StartError};
 use crate::report::Format;
 use crate::sample::{ROUNDS_MIN, Samples};
+use crate::streamer::{StreamerArguments, StreamerError};
 use crate::workload::Workload;
 
 #[derive(Debug, Parser)]
@@ -38,6 +40,8 @@ struct Arguments {
 enum Subject {
     /// The broker beside Kafka and franz-go's kfake, under Kafka's own perf tools (about half an hour)
     Broker(BrokerArguments),
+    /// The streaming engine beside PySpark, over topics of a Kafka that runs beside them (about a quarter of an hour)
+    Streamer(StreamerArguments),
 }
 
 #[derive(Debug, clap::Args)]
@@ -71,11 +75,16 @@ enum CompareError {
     Runtime(#[from] io::Error),
     #[error("cannot write the report: {0}")]
     Report(#[from] serde_json::Error),
+    #[error(transparent)]
+    Streamer(#[from] StreamerError),
 }
 
 fn main() -> ExitCode {
-    let Subject::Broker(arguments) = Arguments::parse().subject;
-    match compare(arguments) {
+    let lines = match Arguments::parse().subject {
+        Subject::Broker(arguments) => compare(arguments),
+        Subject::Streamer(arguments) => streamer::compare(arguments).map_err(CompareError::from),
+    };
+    match lines {
         Ok(lines) if lines.iter().all(|line| line.ottla.is_some()) => ExitCode::SUCCESS,
         Ok(_) => fail(&"Ottla did not get through every measurement"),
         Err(error) => fail(&error),

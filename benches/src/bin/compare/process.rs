@@ -15,8 +15,19 @@ pub(crate) fn cpu_seconds(pid: u32) -> io::Result<f64> {
 
 /// Private memory of `pid`: `RssAnon`, which leaves out mapped files.
 pub(crate) fn anonymous_memory_bytes(pid: u32) -> io::Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    rss_anon_bytes(&status).ok_or_else(|| malformed("status", pid))
+    status_bytes(pid, "RssAnon:")
+}
+
+/// What `pid` has in memory, mapped files included: `VmRSS`.
+pub(crate) fn resident_memory_bytes(pid: u32) -> io::Result<u64> {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// Whether `pid` has ended, and its parent has not asked for its exit code yet.
+pub(crate) fn is_zombie(pid: u32) -> io::Result<bool> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, after_name) = stat.rsplit_once(')').ok_or_else(|| malformed("stat", pid))?;
+    Ok(after_name.trim_start().starts_with('Z'))
 }
 
 /// Files, sockets and the like that `pid` has open.
@@ -37,8 +48,13 @@ fn cpu_ticks(stat: &str) -> Option<u64> {
     Some(user + system)
 }
 
-fn rss_anon_bytes(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+fn status_bytes(pid: u32, field: &str) -> io::Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    field_bytes(&status, field).ok_or_else(|| malformed("status", pid))
+}
+
+fn field_bytes(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     let kib: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kib * BYTES_PER_KIB)
 }
@@ -56,12 +72,13 @@ mod tests {
     #[test]
     fn private_memory_is_the_anonymous_part() {
         let status = "VmRSS:\t   90000 kB\nRssAnon:\t    1396 kB\nRssFile:\t 80000 kB\n";
-        assert_eq!(rss_anon_bytes(status), Some(1396 * 1024));
+        assert_eq!(field_bytes(status, "RssAnon:"), Some(1396 * 1024));
     }
 
     #[test]
     fn this_process_has_used_memory() {
         assert!(anonymous_memory_bytes(std::process::id()).unwrap() > 0);
         assert!(cpu_seconds(std::process::id()).unwrap() >= 0.0);
+        assert!(!is_zombie(std::process::id()).unwrap());
     }
 }
