@@ -11,6 +11,7 @@ mod catalog;
 pub mod checkpoint;
 pub mod conf;
 mod crash_point;
+pub mod data_frame;
 pub mod event;
 pub mod explain;
 pub mod format;

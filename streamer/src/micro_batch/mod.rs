@@ -59,6 +59,9 @@ pub trait Observer: Send {
 
     fn event(&mut self, _event: &StreamingQueryEvent) {}
 
+    /// The sources were asked, and have nothing for a batch.
+    fn idle(&mut self) {}
+
     /// The query waits for topics that are not there yet; told once.
     fn waits(&mut self, _reason: &str) {}
 
@@ -142,6 +145,10 @@ impl StreamingQuery {
         }
     }
 
+    pub(crate) fn with_run_id(self, run_id: Uuid) -> StreamingQuery {
+        StreamingQuery { run_id, ..self }
+    }
+
     /// As it is called in the progress.
     pub fn with_name(self, name: &str) -> StreamingQuery {
         StreamingQuery { name: Some(name.to_owned()), ..self }
@@ -184,6 +191,7 @@ impl StreamingQuery {
             let started = (Instant::now(), now_ms());
             let latest = self.latest_offsets(&standing.from).await?;
             if !self.has_batch(&standing, &latest) {
+                self.observer.lock().idle();
                 match self.trigger {
                     Trigger::Once | Trigger::AvailableNow => return Ok(()),
                     Trigger::ProcessingTime(interval) => {

@@ -28,7 +28,8 @@ pub use error::{Near, Position, SqlError};
 pub use query::{OutputColumn, QueryText, StreamingSelect};
 pub use resolve::{Names, Relation, View};
 pub use statement::{Flow, IfExists, Statement, StatementKind, TableDefinition, ViewDefinition};
-pub use statement_parser::parse_job;
+pub(crate) use statement_parser::parse_delay;
+pub use statement_parser::{parse_job, parse_query};
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,8 @@ pub(super) const OPERATOR: &str = "operator ";
 pub(crate) enum RelationOperator {
     Watermark(Watermark),
     Generate(Generator),
+    /// Rows that are planned already: no function's argument.
+    Plan(LogicalPlan),
 }
 
 /// Knows the operators of one query by their numbers.
@@ -41,6 +43,12 @@ impl RelationPlanner for OperatorPlanner {
         relation: TableFactor,
         context: &mut dyn RelationPlannerContext,
     ) -> Result<RelationPlanning> {
+        if let (TableFactor::TableFunction { alias, .. }, Some(RelationOperator::Plan(plan))) =
+            (&relation, self.named(&relation))
+        {
+            let planned = PlannedRelation::new(plan.clone(), alias.clone());
+            return Ok(RelationPlanning::Planned(Box::new(planned)));
+        }
         let Some((operator, input, argument)) = self.operator(&relation) else {
             return Ok(RelationPlanning::Original(Box::new(relation)));
         };
@@ -49,6 +57,7 @@ impl RelationPlanner for OperatorPlanner {
         let plan = match operator {
             RelationOperator::Watermark(watermark) => plan_watermark(input, expr, watermark)?,
             RelationOperator::Generate(generator) => plan_generator(input, expr, generator)?,
+            RelationOperator::Plan(plan) => plan.clone(),
         };
         let TableFactor::TableFunction { alias, .. } = relation else {
             return Err(DataFusionError::Internal("an operator that is no function".to_owned()));
@@ -58,13 +67,20 @@ impl RelationPlanner for OperatorPlanner {
 }
 
 impl OperatorPlanner {
-    /// The operator that a relation is, with its input and its argument.
-    fn operator(&self, relation: &TableFactor) -> Option<(&RelationOperator, TableFactor, SqlExpr)> {
+    fn named(&self, relation: &TableFactor) -> Option<&RelationOperator> {
         let TableFactor::TableFunction { expr: SqlExpr::Function(function), .. } = relation else {
             return None;
         };
         let name = function.name.0.last()?.as_ident()?;
-        let operator = self.operators.get(name.value.strip_prefix(OPERATOR)?.parse::<usize>().ok()?)?;
+        self.operators.get(name.value.strip_prefix(OPERATOR)?.parse::<usize>().ok()?)
+    }
+
+    /// The operator that a relation is, with its input and its argument.
+    fn operator(&self, relation: &TableFactor) -> Option<(&RelationOperator, TableFactor, SqlExpr)> {
+        let operator = self.named(relation)?;
+        let TableFactor::TableFunction { expr: SqlExpr::Function(function), .. } = relation else {
+            return None;
+        };
         let FunctionArguments::List(list) = &function.args else {
             return None;
         };

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, Function, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement,
     TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, VisitMut, VisitorMut,
@@ -40,6 +41,11 @@ pub trait Names {
     fn is_table(&self, name: &str) -> bool;
 
     fn view(&self, name: &str) -> Option<Arc<View>>;
+
+    /// Rows that are planned already.
+    fn plan(&self, _name: &str) -> Option<LogicalPlan> {
+        None
+    }
 }
 
 /// A view may read views; a view that reads itself must end somewhere.
@@ -184,6 +190,12 @@ impl Resolver<'_> {
         let lower = written.value.to_lowercase();
         let is_stream = self.text.streams.contains(&written.span.start);
         if name.0.len() == 1 && !is_stream && self.with.contains(&lower) {
+            return Ok(());
+        }
+        if let Some(plan) = self.names.plan(&lower) {
+            let expr = super::ast::function(&format!("{OPERATOR}{}", self.found.operators.len()), Vec::new());
+            self.found.operators.push(RelationOperator::Plan(plan));
+            *relation = TableFactor::TableFunction { expr, alias: alias.take() };
             return Ok(());
         }
         let alias = alias.take().unwrap_or_else(|| alias_for(&lower));

@@ -7,6 +7,7 @@ use datafusion::sql::sqlparser::tokenizer::Token;
 
 use super::cursor::Cursor;
 use super::error::SqlError;
+use super::interval::Interval;
 use super::query::QueryText;
 use super::statement::{Flow, IfExists, Statement, StatementKind, TableDefinition, ViewDefinition};
 use super::tokens::{Tokens, tokenize};
@@ -16,6 +17,25 @@ use crate::options::Options;
 pub fn parse_job(text: &str) -> Result<Vec<Statement>, SqlError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     tokenize(text)?.statements().iter().map(statement).collect()
+}
+
+/// One query and nothing else.
+pub fn parse_query(text: &str) -> Result<QueryText, SqlError> {
+    QueryText::parse(&tokenize(text)?)
+}
+
+/// `10 seconds`, as milliseconds.
+pub(crate) fn parse_delay(text: &str) -> Result<i64, SqlError> {
+    let tokens = tokenize(text)?;
+    let invalid = || {
+        SqlError::Unpositioned(format!(
+            "[CANNOT_PARSE_INTERVAL] Unable to parse '{text}'. Please ensure that the value provided is in a valid format for \
+         defining an interval. SQLSTATE: 22006"
+        ))
+    };
+    let interval = Interval::parse(&tokens.tokens).map_err(|_| invalid())?;
+    let is_whole = interval.tokens == tokens.tokens.len();
+    interval.ms().filter(|ms| is_whole && *ms >= 0).ok_or_else(invalid)
 }
 
 fn statement(tokens: &Tokens<'_>) -> Result<Statement, SqlError> {

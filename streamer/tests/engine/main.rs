@@ -5,6 +5,7 @@ mod binary;
 mod console;
 mod crash;
 mod damage;
+mod data_frame;
 mod exactly_once;
 mod expressions;
 mod harness;

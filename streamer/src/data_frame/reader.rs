@@ -1,0 +1,54 @@
+//! Spark's `DataStreamReader`.
+
+use std::sync::Arc;
+
+use datafusion::datasource::provider_as_source;
+use datafusion::logical_expr::LogicalPlanBuilder;
+
+use super::DataFrame;
+use crate::kafka::schema::written_name;
+use crate::options::Options;
+use crate::session::{Frame, QueryError, Session, Stream};
+use crate::source::StreamTable;
+
+/// A stream that is being described.
+#[must_use]
+pub struct DataStreamReader<'a> {
+    session: &'a Session,
+    format: String,
+    options: Options,
+}
+
+impl<'a> DataStreamReader<'a> {
+    pub(super) fn new(session: &'a Session) -> DataStreamReader<'a> {
+        DataStreamReader { session, format: "parquet".to_owned(), options: Options::default() }
+    }
+
+    pub fn format(self, format: &str) -> Self {
+        DataStreamReader { format: format.to_owned(), ..self }
+    }
+
+    /// The last value under a key counts, in any case.
+    pub fn option(mut self, key: &str, value: impl Into<String>) -> Self {
+        self.options.set(key, &value.into());
+        self
+    }
+
+    /// The rows of the stream. Nothing is connected to.
+    pub fn load(self) -> Result<DataFrame, QueryError> {
+        let definition = self.session.define(&self.format, None, &self.options)?;
+        let table = Arc::new(StreamTable::new(definition.schema()));
+        let plan = LogicalPlanBuilder::scan("stream", provider_as_source(table.clone()), None)?.build()?;
+        let names =
+            plan.schema().fields().iter().map(|field| written_name(field.name()).to_owned()).collect();
+        let frame = Frame {
+            context: self.session.context()?,
+            conf: self.session.conf().clone(),
+            zone: self.session.time_zone(),
+            plan,
+            streams: vec![Stream { definition, table }],
+            names,
+        };
+        Ok(DataFrame::new(self.session, frame))
+    }
+}

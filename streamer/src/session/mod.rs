@@ -1,0 +1,154 @@
+//! From a job's text to a query that can run: DataFusion under Spark's rules.
+
+mod context;
+mod frame;
+mod query;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use datafusion::arrow::array::timezone::Tz;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SessionContext;
+use datafusion::logical_expr::LogicalPlan;
+use thiserror::Error;
+
+use crate::catalog::Catalog;
+use crate::conf::{Conf, ConfError};
+use crate::job::JobDefaults;
+use crate::kafka::options::{KafkaOptions, OptionError};
+use crate::options::Options;
+use crate::output_mode::{OutputMode, UnsupportedQuery};
+use crate::source::{SourceDefinition, StreamTable};
+use crate::sql::SqlError;
+use crate::static_table::StaticTableError;
+
+pub(crate) use frame::Frame;
+
+/// Settings, tables and views; makes queries.
+pub struct Session {
+    conf: Conf,
+    zone: Tz,
+    pub(crate) catalog: Catalog,
+    /// Where memory sinks of queries built in Rust have their tables.
+    pub(crate) tables: Arc<OnceLock<SessionContext>>,
+}
+
+/// A query over streams that Spark would run in this output mode.
+pub struct StreamingPlan {
+    pub(crate) context: SessionContext,
+    pub(crate) conf: Conf,
+    pub(crate) plan: LogicalPlan,
+    pub(crate) streams: Vec<Stream>,
+    /// The columns of the result, as the user named them.
+    pub(crate) names: Vec<String>,
+    pub(crate) output_mode: OutputMode,
+    pub(crate) time_zone: Tz,
+}
+
+impl StreamingPlan {
+    /// What a sink of this query gets.
+    pub fn schema(&self) -> SchemaRef {
+        self.named(self.plan.schema().as_arrow())
+    }
+
+    pub fn output_mode(&self) -> OutputMode {
+        self.output_mode
+    }
+
+    /// The session's, when the query was planned.
+    pub fn time_zone(&self) -> Tz {
+        self.time_zone
+    }
+
+    /// The result's columns under the user's names.
+    pub(crate) fn named(&self, schema: &Schema) -> SchemaRef {
+        let fields = schema.fields().iter().zip(&self.names);
+        let fields =
+            fields.map(|(field, name)| Field::clone(field).with_name(name).with_metadata(HashMap::new()));
+        Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    }
+}
+
+/// One `FROM STREAM`.
+#[derive(Clone, Debug)]
+pub(crate) struct Stream {
+    pub(crate) definition: Arc<dyn SourceDefinition>,
+    pub(crate) table: Arc<StreamTable>,
+}
+
+#[derive(Debug, Error)]
+pub enum QueryError {
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+    #[error(transparent)]
+    Unsupported(#[from] UnsupportedQuery),
+    #[error(transparent)]
+    Conf(#[from] ConfError),
+    #[error(transparent)]
+    StaticTable(#[from] StaticTableError),
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    #[error("{0}")]
+    Engine(#[from] DataFusionError),
+    #[error(
+        "[DATA_SOURCE_NOT_FOUND] Failed to find the data source: {format}. Make sure the provider name is correct and \
+         the package is properly registered and compatible with your Spark version. SQLSTATE: 42K02. Ottla's source is \
+         kafka"
+    )]
+    UnknownSource { format: String },
+    /// What went wrong in a frame that this one is made of.
+    #[error(transparent)]
+    Step(Arc<QueryError>),
+    #[error("Kafka source has a fixed schema and cannot be set with a custom one")]
+    FixedSchema,
+}
+
+impl Session {
+    pub fn new(conf: Conf) -> Result<Session, QueryError> {
+        let zone = conf.session_time_zone().parse().map_err(DataFusionError::from)?;
+        Ok(Session { conf, zone, catalog: Catalog::default(), tables: Arc::default() })
+    }
+
+    pub fn conf(&self) -> &Conf {
+        &self.conf
+    }
+
+    /// Of the queries that are planned from here on.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<(), QueryError> {
+        self.conf.set(key, value)?;
+        self.zone = self.conf.session_time_zone().parse().map_err(DataFusionError::from)?;
+        Ok(())
+    }
+
+    pub fn time_zone(&self) -> Tz {
+        self.zone
+    }
+
+    /// Reads and checks a job of one query, whose undeclared streams are topics, each read with `options`. No broker
+    /// is asked.
+    pub async fn plan(
+        mut self,
+        text: &str,
+        options: &BTreeMap<String, String>,
+        output_mode: OutputMode,
+    ) -> Result<StreamingPlan, QueryError> {
+        let defaults = JobDefaults { source_options: Options::from_iter(options), output_mode };
+        let mut queries = self.plan_job(text, &defaults).await?;
+        match (queries.pop(), queries.len()) {
+            (Some(query), 0) => Ok(query.plan),
+            (_, others) => Err(SqlError::NotOneQuery(others + 1).into()),
+        }
+    }
+}
+
+/// The options of a topic that no statement declares: it is what is subscribed to, unless the options say otherwise.
+pub fn topic_options(topic: &str, options: &BTreeMap<String, String>) -> Result<KafkaOptions, OptionError> {
+    let mut options = options.clone();
+    let strategies = ["assign", "subscribe", "subscribepattern"];
+    if !options.keys().any(|key| strategies.contains(&key.to_lowercase().as_str())) {
+        options.insert("subscribe".to_owned(), topic.to_owned());
+    }
+    KafkaOptions::parse(&options)
+}

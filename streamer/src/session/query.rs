@@ -1,0 +1,220 @@
+//! From a query's text to its plan.
+
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::common::{Column, SchemaError, TableReference};
+use datafusion::datasource::{ViewTable, provider_as_source};
+use datafusion::error::DataFusionError;
+use datafusion::execution::context::SessionContext;
+use datafusion::execution::session_state::SessionState;
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
+use datafusion::sql::parser::Statement;
+use futures::FutureExt;
+
+use super::{Frame, QueryError, Session, Stream, StreamingPlan, topic_options};
+use crate::catalog::{Catalog, Entry};
+use crate::kafka::options::KafkaOptions;
+use crate::kafka::schema::written_name;
+use crate::kafka::stream::KafkaDefinition;
+use crate::operators::time_window::plan_windows;
+use crate::options::Options;
+use crate::output_mode::OutputMode;
+use crate::source::{SourceDefinition, StreamTable};
+use crate::sql::relation::OperatorPlanner;
+use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, View};
+use crate::static_table;
+
+impl Session {
+    pub(crate) async fn plan_query(
+        &self,
+        query: &QueryText,
+        options: &Options,
+        output_mode: OutputMode,
+    ) -> Result<StreamingPlan, QueryError> {
+        self.query_frame(query, options).await?.query(output_mode)
+    }
+
+    /// The rows of a query; undeclared streams are topics, read with `options`.
+    pub(crate) async fn query_frame(
+        &self,
+        query: &QueryText,
+        options: &Options,
+    ) -> Result<Frame, QueryError> {
+        let context = self.context()?;
+        let mut select = query.resolve(&QueryNames { state: &context.state(), catalog: &self.catalog })?;
+        let streams = self.register_streams(&context, &mut select, options)?;
+        self.register_tables(&context, &mut select).await?;
+        let (plan, names) = plan_select(context.state(), &mut select)?;
+        Ok(Frame { context, conf: self.conf.clone(), zone: self.zone, plan, streams, names })
+    }
+
+    fn register_streams(
+        &self,
+        context: &SessionContext,
+        select: &mut StreamingSelect,
+        defaults: &Options,
+    ) -> Result<Vec<Stream>, QueryError> {
+        let mut streams = Vec::new();
+        for relation in select.streams.clone() {
+            let definition = self.define_stream(&relation, defaults)?;
+            let table = Arc::new(StreamTable::new(definition.schema()));
+            let provider = lowered(table.clone(), &relation.table, select)?;
+            context.register_table(TableReference::bare(relation.table.as_str()), provider)?;
+            streams.push(Stream { definition, table });
+        }
+        Ok(streams)
+    }
+
+    /// A declared table as a stream, or the topic of that name.
+    fn define_stream(
+        &self,
+        relation: &Relation,
+        defaults: &Options,
+    ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
+        let mut options = defaults.clone();
+        if let Some(Entry::Table(table)) = self.catalog.get(&relation.name) {
+            if table.columns.is_some() {
+                return Err(QueryError::FixedSchema);
+            }
+            table.options.iter().for_each(|(key, value)| options.set(key, value));
+            let format = table.format.as_deref().unwrap_or("parquet");
+            return self.define(format, Some(&relation.name), &options);
+        }
+        self.define("kafka", Some(&relation.name), &options)
+    }
+
+    /// `topic` is what a Kafka source reads that says nothing else.
+    pub(crate) fn define(
+        &self,
+        format: &str,
+        topic: Option<&str>,
+        options: &Options,
+    ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
+        if !format.eq_ignore_ascii_case("kafka") {
+            return Err(QueryError::UnknownSource { format: format.to_owned() });
+        }
+        let options = options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+        let options = match topic {
+            Some(topic) => topic_options(topic, &options)?,
+            None => KafkaOptions::parse(&options)?,
+        };
+        Ok(Arc::new(KafkaDefinition::new(options, &self.conf.session_time_zone())))
+    }
+
+    async fn register_tables(
+        &self,
+        context: &SessionContext,
+        select: &mut StreamingSelect,
+    ) -> Result<(), QueryError> {
+        for relation in select.tables.clone() {
+            let Some(Entry::Table(table)) = self.catalog.get(&relation.name) else {
+                let (name, position) = (relation.name, relation.position);
+                return Err(SqlError::TableNotFound { name, position }.into());
+            };
+            let provider = static_table::open(context, table).await?;
+            let provider = lowered(provider, &relation.table, select)?;
+            context.register_table(TableReference::bare(relation.table.as_str()), provider)?;
+        }
+        Ok(())
+    }
+}
+
+/// The plan of a SELECT whose tables `state` knows, and the names of its columns.
+pub(super) fn plan_select(
+    mut state: SessionState,
+    select: &mut StreamingSelect,
+) -> Result<(LogicalPlan, Vec<String>), QueryError> {
+    let operators = std::mem::take(&mut select.operators);
+    state.register_relation_planner(Arc::new(OperatorPlanner { operators }))?;
+    let statement = Statement::Statement(Box::new(select.statement.clone()));
+    // Tables in memory are there at once.
+    let planned = state.statement_to_plan(statement).now_or_never().unwrap_or_else(|| {
+        Err(DataFusionError::Internal("a table of the session has to be waited for".to_owned()))
+    });
+    let plan = planned.map_err(|error| analysis_error(&error, select))?;
+    // For the errors, which know their places here.
+    let windows = plan_windows(plan.clone()).map_err(|error| analysis_error(&error, select))?;
+    state.optimize(&windows).map_err(|error| analysis_error(&error, select))?;
+    let planned: Vec<_> =
+        plan.schema().fields().iter().map(|field| written_name(field.name()).to_owned()).collect();
+    Ok((plan, select.column_names(&planned)))
+}
+
+pub(super) fn is_function(state: &SessionState, name: &str) -> bool {
+    state.scalar_functions().contains_key(name)
+        || state.aggregate_functions().contains_key(name)
+        || state.window_functions().contains_key(name)
+        || state.higher_order_functions().contains_key(name)
+}
+
+/// The table with its columns' names in lower case, as all names are in plans; `select` learns how they are written.
+fn lowered(
+    table: Arc<dyn TableProvider>,
+    name: &str,
+    select: &mut StreamingSelect,
+) -> Result<Arc<dyn TableProvider>, QueryError> {
+    let schema = table.schema();
+    if schema.fields().iter().all(|field| field.name().to_lowercase() == *field.name()) {
+        return Ok(table);
+    }
+    let columns = schema.fields().iter().map(|field| {
+        select.spell(field.name());
+        Expr::Column(Column::new_unqualified(field.name())).alias(field.name().to_lowercase())
+    });
+    let columns: Vec<_> = columns.collect();
+    let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None)?.project(columns)?.build()?;
+    Ok(Arc::new(ViewTable::new(plan, None)))
+}
+
+struct QueryNames<'a> {
+    state: &'a SessionState,
+    catalog: &'a Catalog,
+}
+
+impl Names for QueryNames<'_> {
+    fn is_function(&self, name: &str) -> bool {
+        is_function(self.state, name)
+    }
+
+    fn is_table(&self, name: &str) -> bool {
+        matches!(self.catalog.get(name), Some(Entry::Table(_)))
+    }
+
+    fn view(&self, name: &str) -> Option<Arc<View>> {
+        match self.catalog.get(name) {
+            Some(Entry::View(view)) => Some(view.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// DataFusion's complaint, in Spark's words where it has a kind of its own.
+fn analysis_error(error: &DataFusionError, select: &StreamingSelect) -> QueryError {
+    let root = error.find_root();
+    if let DataFusionError::SchemaError(schema_error, _) = root
+        && let SchemaError::FieldNotFound { field, valid_fields } = schema_error.as_ref()
+    {
+        let candidates = valid_fields.iter().map(|field| written_name(&field.name).to_owned());
+        let unresolved = SqlError::UnresolvedColumn {
+            name: field.name.clone(),
+            candidates: candidates.collect(),
+            position: select.position_of(&field.name),
+        };
+        return unresolved.into();
+    }
+    // What follows on further lines is for those who work on DataFusion.
+    let message = match root {
+        DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) => message.clone(),
+        other => other.strip_backtrace(),
+    };
+    let message = message.lines().next().unwrap_or_default().to_owned();
+    let error = match error.diagnostic().and_then(|diagnostic| diagnostic.span) {
+        Some(span) => SqlError::Analysis {
+            message,
+            position: Position { line: span.start.line, column: span.start.column.saturating_sub(1) },
+        },
+        None => SqlError::Unpositioned(message),
+    };
+    error.into()
+}
