@@ -14,7 +14,13 @@ struct Case {
     query: String,
     dedup: Vec<Value>,
     policy: String,
+    #[serde(default = "append")]
+    mode: String,
     steps: Vec<CaseStep>,
+}
+
+fn append() -> String {
+    "append".to_owned()
 }
 
 #[derive(Deserialize)]
@@ -120,7 +126,7 @@ fn told(outcome: &BatchOutcome) -> CaseBatch {
 }
 
 async fn differences(case: &Case) -> Vec<String> {
-    let mut query = query(&case.query, "append", &case.dedup);
+    let mut query = query(&case.query, &case.mode, &case.dedup);
     query.conf.insert("spark.sql.streaming.multipleWatermarkPolicy".to_owned(), case.policy.clone());
     let checkpoint = tempdir().unwrap();
     let mut differences = Vec::new();

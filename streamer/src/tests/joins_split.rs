@@ -1,10 +1,14 @@
 //! However a stream is split into batches, and wherever the query is started again, it gives the same rows in the end: those
 //! of the same query over static tables.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use tempfile::tempdir;
 
 use super::streams::{Query, Row, rows_of_static};
+use crate::Step;
+use crate::operators::dedup::Remember;
 
 const RANGE: &str = "b.ts BETWEEN a.ts - INTERVAL 5 SECONDS AND a.ts + INTERVAL 20 SECONDS";
 
@@ -129,4 +133,49 @@ async fn a_condition_on_one_side_with_a_constant_keeps_nothing_for_ever() {
         .map(|(left, second, v)| (left, Row { k: Some("x"), second, v }, true));
     let given = started_again(&sql, &pieces(&rows)).await;
     assert_eq!(given, [r#"{"k":"x","v":2}"#, r#"{"k":"x","v":9,"w":7}"#]);
+}
+
+/// The rows of each batch, where a batch that ran again counts with what it gave the last time.
+async fn batches(
+    mut query: Query,
+    pieces: &Pieces,
+    crash: Option<(u64, Step)>,
+) -> BTreeMap<u64, Vec<String>> {
+    let checkpoint = tempdir().unwrap();
+    (query.a.one_by_one, query.b.one_by_one) = (true, true);
+    for (a, b) in pieces {
+        query.a.put(a);
+        query.b.put(b);
+    }
+    let mut batches = BTreeMap::new();
+    for crash in crash.map(Some).into_iter().chain([None]) {
+        query.crash = crash;
+        batches.extend(query.run(checkpoint.path()).await.into_iter().map(|batch| (batch.id, batch.rows)));
+    }
+    batches
+}
+
+#[tokio::test]
+async fn a_batch_that_is_cut_off_anywhere_gives_the_same_rows_when_it_runs_again() {
+    let rows = (0..24).map(|place| {
+        let pair = place / 2;
+        let k = ["x", "y", "z"].get(pair % 3).copied();
+        (place % 2 == 0, Row { k, second: pair as i64 * 3, v: place as i32 % 5 }, place % 4 == 3)
+    });
+    let pieces = pieces(&rows.collect::<Vec<_>>());
+    let dedup = (vec!["k".to_owned()], Remember::WithinWatermark, "a".to_owned());
+    let dedup = Query { dedup: Some(dedup), ..Query::new("SELECT k, ts, v FROM d") };
+    for query in queries().iter().map(|sql| Query::new(sql)).chain([dedup]) {
+        let expected = batches(query.clone(), &pieces, None).await;
+        assert!(expected.values().any(|rows| !rows.is_empty()), "{}", query.sql);
+        for step in [Step::OffsetsLogged, Step::StateWritten, Step::RowsWritten] {
+            let query = Query { a: Default::default(), b: Default::default(), ..query.clone() };
+            assert_eq!(
+                batches(query.clone(), &pieces, Some((2, step))).await,
+                expected,
+                "{step:?}: {}",
+                query.sql
+            );
+        }
+    }
 }

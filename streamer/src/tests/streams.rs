@@ -174,6 +174,8 @@ pub(super) struct Query {
     pub(super) mode: OutputMode,
     pub(super) conf: BTreeMap<String, String>,
     pub(super) dedup: Option<(Vec<String>, Remember, String)>,
+    /// Where the run ends, as if it were killed.
+    pub(super) crash: Option<(u64, Step)>,
     pub(super) a: Pieces,
     pub(super) b: Pieces,
 }
@@ -218,14 +220,15 @@ impl Query {
     /// Runs all that is there, from where the checkpoint says.
     pub(super) async fn run(&self, checkpoint: &Path) -> Vec<BatchOutcome> {
         let plan = self.plan().await.unwrap();
-        let seen = Seen::default();
+        let seen = Seen { crash: self.crash, ..Seen::default() };
         let connections = Arc::new(Connections::new(|_| {}));
         let checkpoint = Checkpoint::open(checkpoint).unwrap();
         let (sink, observer) = (Box::new(seen.clone()), Box::new(seen.clone()));
         let query = StreamingQuery::new(plan, connections, checkpoint, sink, Trigger::AvailableNow, observer);
         let (_stopper, stop) = stop::channel();
-        query.run(stop).await.unwrap();
-        std::mem::take(&mut *seen.0.lock())
+        let ended = query.run(stop).await;
+        assert_eq!(ended.is_err(), self.crash.is_some(), "{ended:?}");
+        std::mem::take(&mut *seen.outcomes.lock())
     }
 
     pub(super) async fn plan(&self) -> Result<StreamingPlan, Box<dyn std::error::Error>> {
@@ -294,7 +297,10 @@ async fn register(
 
 /// Keeps what a query gives out and tells.
 #[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<BatchOutcome>>>);
+struct Seen {
+    outcomes: Arc<Mutex<Vec<BatchOutcome>>>,
+    crash: Option<(u64, Step)>,
+}
 
 #[async_trait]
 impl Sink for Seen {
@@ -311,20 +317,20 @@ impl Sink for Seen {
         let mut lines = Vec::new();
         let count = JsonLinesSink::new(&mut lines, "UTC".parse().unwrap()).write_batch(batch).await?;
         let rows = String::from_utf8(lines).unwrap().lines().map(str::to_owned).collect();
-        self.0.lock().push(BatchOutcome { id, rows, progress: None });
+        self.outcomes.lock().push(BatchOutcome { id, rows, progress: None });
         Ok(count)
     }
 }
 
 impl Observer for Seen {
     fn progress(&mut self, progress: &StreamingQueryProgress) {
-        let mut outcomes = self.0.lock();
+        let mut outcomes = self.outcomes.lock();
         if let Some(outcome) = outcomes.iter_mut().find(|outcome| outcome.id == progress.batch_id) {
             outcome.progress = Some(progress.clone());
         }
     }
 
-    fn step(&mut self, _: u64, _: Step) -> ControlFlow<()> {
-        ControlFlow::Continue(())
+    fn step(&mut self, batch_id: u64, step: Step) -> ControlFlow<()> {
+        if self.crash == Some((batch_id, step)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 }

@@ -8,6 +8,7 @@
 pub(crate) mod check;
 mod exec;
 mod matching;
+mod row_numbers;
 mod run;
 mod side;
 mod state_watermark;

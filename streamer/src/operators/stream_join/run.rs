@@ -98,7 +98,7 @@ impl Work<'_> {
     /// Makes all pairs. Returns which of the new left rows have a partner among the stored ones.
     async fn match_all(&mut self, left: &mut NewRows, right: &mut NewRows) -> Result<Vec<bool>> {
         let mut stored = self.stored(JoinSide::Right, left)?;
-        let groups = left.groups.iter().cloned().zip(stored.groups.iter().cloned());
+        let groups = left.ranges().into_iter().zip(stored.groups.clone());
         self.matching.pairs(&mut left.half, &mut stored.half, groups).await?;
         if self.spec.right.outer {
             self.store.mark(&stored)?;
@@ -106,7 +106,7 @@ impl Work<'_> {
         let matched_by_stored = left.half.matched.clone();
 
         let mut stored = self.stored(JoinSide::Left, right)?;
-        let groups = stored.groups.iter().cloned().zip(right.groups.iter().cloned());
+        let groups = stored.groups.clone().into_iter().zip(right.ranges());
         self.matching.pairs(&mut stored.half, &mut right.half, groups).await?;
         let groups = common_groups(left, right);
         self.matching.pairs(&mut left.half, &mut right.half, groups.into_iter()).await?;
@@ -136,8 +136,7 @@ impl Work<'_> {
     async fn give_semi(&self, new: &NewRows, stored: &StoredRows) -> Result<()> {
         let matched = (0..).zip(&new.half.matched).filter_map(|(row, matched)| matched.then_some(row));
         self.matching.give_semi(&new.half.rows, matched.collect()).await?;
-        let matched = stored.newly_matched().map(|(row, _)| row).collect();
-        self.matching.give_semi(&stored.half.rows, matched).await
+        self.matching.give_semi(&stored.half.rows, stored.newly_matched_rows()).await
     }
 
     /// Puts the new rows of one side into the state, or gives out at once what would leave it again in this batch.
@@ -146,33 +145,35 @@ impl Work<'_> {
         let outer = spec.outer;
         let until_us = spec.eviction.as_ref().map(|eviction| until_us(eviction.until_ms(self.eviction_ms)));
         let rows = format.encode(&new.half.rows)?;
-        let mut has_key = vec![false; rows.len()];
-        for row in &new.half.order {
-            if let Some(has_key) = has_key.get_mut(*row as usize) {
-                *has_key = true;
-            }
-        }
         let flag = |flags: &[bool], row: usize| flags.get(row).copied().unwrap_or_default();
         let is_semi = self.spec.join_type == JoinType::LeftSemi;
+        let groups = || new.groups.iter().filter(|group| outer || group.can_match);
+        let numbers = self.store.numbers(side, groups().map(|group| new.key_of(group)))?;
         let mut alone: Vec<u32> = Vec::new();
-        for (row, number) in (0..rows.len()).zip(0..) {
-            let matched = flag(&new.half.matched, row);
-            let is_done = is_semi && flag(matched_by_stored, row);
-            if is_done || !(outer || flag(&has_key, row)) {
-                continue;
+        for (group, mut numbers) in groups().zip(numbers) {
+            let (key, before) = (new.key_of(group), numbers);
+            for number in new.half.order.get(group.rows.clone()).unwrap_or_default() {
+                let row = *number as usize;
+                let matched = flag(&new.half.matched, row);
+                if is_semi && flag(matched_by_stored, row) {
+                    continue;
+                }
+                let end_us = new.end_us(row);
+                if end_us.zip(until_us).is_none_or(|(end_us, until_us)| end_us > until_us) {
+                    self.store.put(side, key, &mut numbers, rows.get(row), (end_us, matched))?;
+                    self.metrics.rows_updated += 1;
+                    continue;
+                }
+                // Spark counts such a row as kept and removed on the left, and on the right only where it is given out.
+                let is_alone = outer && !matched;
+                self.metrics.rows_updated += u64::from(side == JoinSide::Left || is_alone);
+                self.metrics.rows_removed += u64::from(side == JoinSide::Left && !outer);
+                if is_alone {
+                    alone.push(*number);
+                }
             }
-            let end_us = new.end_us(row);
-            if end_us.zip(until_us).is_none_or(|(end_us, until_us)| end_us > until_us) {
-                self.store.put(side, new.keys.get(row), rows.get(row), end_us, matched)?;
-                self.metrics.rows_updated += 1;
-                continue;
-            }
-            // Spark counts such a row as kept and removed on the left, and on the right only where it is given out.
-            let is_alone = outer && !matched;
-            self.metrics.rows_updated += u64::from(side == JoinSide::Left || is_alone);
-            self.metrics.rows_removed += u64::from(side == JoinSide::Left && !outer);
-            if is_alone {
-                alone.push(number);
+            if numbers != before {
+                self.store.put_numbers(side, key, numbers)?;
             }
         }
         if alone.is_empty() {
@@ -226,7 +227,7 @@ fn common_groups(left: &NewRows, right: &NewRows) -> Vec<(Range<usize>, Range<us
     {
         let order = left_key.cmp(right_key);
         if order == Ordering::Equal {
-            common.push(((*left_rows).clone(), (*right_rows).clone()));
+            common.push((left_rows.clone(), right_rows.clone()));
         }
         if order != Ordering::Greater {
             of_left.next();

@@ -125,10 +125,18 @@ fn no_key() -> DataFusionError {
 /// Rows of one side with what is found out about them.
 pub(super) struct Half {
     pub(super) rows: RecordBatch,
-    /// The rows that have a key, rows of one key beside each other.
+    /// The rows by key, and those of one key in the order in which they came.
     pub(super) order: Vec<u32>,
     /// Whether a partner was found.
     pub(super) matched: Vec<bool>,
+}
+
+/// Rows of one key.
+pub(super) struct Group {
+    /// Places in the order.
+    pub(super) rows: Range<usize>,
+    /// Whether the key can be equal to one of the other side.
+    pub(super) can_match: bool,
 }
 
 /// The rows that a batch brings, by key.
@@ -137,8 +145,8 @@ pub(super) struct NewRows {
     pub(super) keys: EncodedRows,
     /// When the watermark is done with each row, in microseconds; `None` if it never is.
     pub(super) ends: Option<Int64Array>,
-    /// The rows of one key each, as places in the order; sorted by key.
-    pub(super) groups: Vec<Range<usize>>,
+    /// The rows of one key each; sorted by key.
+    pub(super) groups: Vec<Group>,
 }
 
 impl NewRows {
@@ -149,25 +157,34 @@ impl NewRows {
         nulls: Option<&NullBuffer>,
     ) -> Result<NewRows> {
         let count = u32::try_from(rows.num_rows()).map_err(|_| too_many_rows())?;
-        let mut order: Vec<u32> =
-            (0..count).filter(|row| nulls.is_none_or(|nulls| nulls.is_valid(*row as usize))).collect();
+        let mut order: Vec<u32> = (0..count).collect();
         order.sort_by_key(|row| keys.get(*row as usize));
         let mut groups = Vec::new();
         let mut start = 0;
         for group in order.chunk_by(|left, right| keys.get(*left as usize) == keys.get(*right as usize)) {
-            groups.push(start..start + group.len());
+            let first = group.first().map_or(0, |row| *row as usize);
+            let can_match = nulls.is_none_or(|nulls| nulls.is_valid(first));
+            groups.push(Group { rows: start..start + group.len(), can_match });
             start += group.len();
         }
         let matched = vec![false; rows.num_rows()];
         Ok(NewRows { half: Half { rows, order, matched }, keys, ends, groups })
     }
 
-    /// The key of the group at this place, and its rows.
-    pub(super) fn keyed_groups(&self) -> impl Iterator<Item = (&[u8], &Range<usize>)> {
-        self.groups.iter().map(|group| {
-            let first = self.half.order.get(group.start).map_or(0, |row| *row as usize);
-            (self.keys.get(first), group)
-        })
+    pub(super) fn key_of(&self, group: &Group) -> &[u8] {
+        let first = self.half.order.get(group.rows.start).map_or(0, |row| *row as usize);
+        self.keys.get(first)
+    }
+
+    /// The keys that can have partners, with their rows.
+    pub(super) fn keyed_groups(&self) -> impl Iterator<Item = (&[u8], Range<usize>)> + Clone {
+        let groups = self.groups.iter().filter(|group| group.can_match);
+        groups.map(|group| (self.key_of(group), group.rows.clone()))
+    }
+
+    /// The ranges of [`NewRows::keyed_groups`].
+    pub(super) fn ranges(&self) -> Vec<Range<usize>> {
+        self.keyed_groups().map(|(_, rows)| rows).collect()
     }
 
     /// When the watermark is done with a row.

@@ -68,6 +68,25 @@ QUERIES = {
     "static_empty": "SELECT a.k, a.v, t.name FROM a JOIN (SELECT * FROM s WHERE k = 'none') t ON a.k = t.k",
     "static_of_counts": f"SELECT a.w, a.k, a.n, s.name FROM {COUNTED.format('a')} JOIN s ON a.k = s.k",
     "max_policy": f"SELECT a.k, a.ts, a.v, b.v AS w FROM a LEFT JOIN {ON_RANGE}",
+    "inner_three": "SELECT a.k, a.ts, b.v AS w, c.v AS x FROM a JOIN b ON a.k = b.k AND a.ts = b.ts "
+    "JOIN c ON a.k = c.k AND c.ts = a.ts",
+    "left_then_left": "SELECT a.k, a.ts, a.v, b.v AS w, c.v AS x FROM a LEFT JOIN b ON a.k = b.k AND a.ts = b.ts "
+    "LEFT JOIN c ON a.k = c.k AND c.ts = a.ts",
+    "union_max_policy": "SELECT window(ts, '10 seconds') AS w, count(*) AS n FROM "
+    "(SELECT * FROM a UNION ALL SELECT * FROM b) GROUP BY window(ts, '10 seconds')",
+    "semi_in_static": "SELECT k, v FROM c WHERE k IN (SELECT k FROM s)",
+    "anti_in_static": "SELECT k, v FROM c WHERE k NOT IN (SELECT k FROM s WHERE k IS NOT NULL)",
+    "exists_static": "SELECT k, v FROM c WHERE EXISTS (SELECT * FROM s WHERE s.k = c.k AND length(s.name) > 5)",
+    "scalar_static": "SELECT k, v FROM a WHERE v > (SELECT count(*) FROM s)",
+    "join_of_dedup": (f"SELECT a.k, a.ts, a.v, b.v AS w FROM d a LEFT JOIN {ON_RANGE}", ["k", "ts"], False),
+    "static_of_dedup": ("SELECT d.k, d.ts, s.name FROM d JOIN s ON d.k = s.k", ["k"], True),
+    "dedup_update": ("SELECT k, ts, v FROM d", ["k", "ts"], False),
+    "count_of_dedup_update": (
+        "SELECT window(ts, '10 seconds') AS w, count(*) AS n FROM d GROUP BY window(ts, '10 seconds')",
+        ["k", "ts"],
+        False,
+    ),
+    "static_update": "SELECT a.k, a.v, s.name FROM a JOIN s ON a.k = s.k",
     "dedup_key": ("SELECT k, ts, v FROM d", ["k"], False),
     "dedup_key_and_time": ("SELECT k, ts, v FROM d", ["k", "ts"], False),
     "dedup_key_alone_read": ("SELECT k FROM d", ["k"], False),
@@ -190,17 +209,18 @@ def operator(progress):
 
 def run_case(spark, name, case, folder):
     query, *dedup = case if isinstance(case, tuple) else (case,)
-    policy = "max" if name == "max_policy" else "min"
+    policy = "max" if name.endswith("max_policy") else "min"
+    mode = "update" if name.endswith("update") else "append"
     spark.conf.set("spark.sql.streaming.multipleWatermarkPolicy", policy)
     set_up(spark, folder, dedup and dedup + ["a"])
     rng = random.Random(name)
     steps = []
     for step in range(7):
-        inputs = {side: rows_of(rng, step, 7) for side in ("ab" if not dedup else "a")}
+        inputs = {side: rows_of(rng, step, 7) for side in ("ab" if not dedup or " b " in query else "a")}
         for side, rows in inputs.items():
             write(os.path.join(folder, side), step, rows)
         batches = []
-        running = start(spark, query, folder, "append", lambda rows, id: batches.append((id, rows.toJSON().collect())))
+        running = start(spark, query, folder, mode, lambda rows, id: batches.append((id, rows.toJSON().collect())))
         running.awaitTermination()
         progress = {p["batchId"]: p for p in map(as_dict, running.recentProgress)}
         outcome = []
@@ -213,7 +233,7 @@ def run_case(spark, name, case, folder):
                 "operators": [operator(o) for o in told.get("stateOperators", [])],
             })
         steps.append({"inputs": inputs, "batches": outcome})
-    return {"name": name, "query": query, "dedup": dedup, "policy": policy, "steps": steps}
+    return {"name": name, "query": query, "dedup": dedup, "policy": policy, "mode": mode, "steps": steps}
 
 
 def as_dict(progress):
