@@ -19,6 +19,7 @@ use crate::operators::context::{
     BatchContext, EventTimeStats, Interrupted, OperatorContext, StateMetrics, StateStores, Watermarks,
 };
 use crate::operators::incremental::IncrementalPlan;
+use crate::optimized_plan::OptimizedPlan;
 use crate::progress::StateOperatorProgress;
 use crate::session::StreamingPlan;
 use crate::sink::{Sink, SinkBatch, SinkError};
@@ -28,6 +29,7 @@ use crate::state::{StateError, StateOptions};
 /// Runs the batches of a query one after the other; owns its state and its sink.
 pub(crate) struct BatchRunner {
     plan: StreamingPlan,
+    optimized: OptimizedPlan,
     sink: Box<dyn Sink>,
     late_rows: Option<LateRows>,
     state_folder: PathBuf,
@@ -79,7 +81,8 @@ impl BatchRunner {
     pub(crate) fn new(plan: StreamingPlan, checkpoint: &Checkpoint, sink: Box<dyn Sink>) -> BatchRunner {
         let options = StateOptions { memory_limit: plan.conf.memory_limit() };
         let (state_folder, stores) = (checkpoint.state_folder(), Arc::new(StateStores::new(options)));
-        BatchRunner { plan, sink, late_rows: None, state_folder, stores, last: None }
+        let optimized = OptimizedPlan::new(plan.plan.clone());
+        BatchRunner { plan, optimized, sink, late_rows: None, state_folder, stores, last: None }
     }
 
     pub(crate) fn set_late_rows(&mut self, late_rows: LateRows) {
@@ -120,7 +123,8 @@ impl BatchRunner {
         let mut session = self.plan.context.state();
         session.execution_props_mut().query_execution_start_time =
             DateTime::from_timestamp_millis(task.timestamp_ms);
-        let physical = session.create_physical_plan(&self.plan.plan).await?;
+        let optimized = self.optimized.of_batch(&session)?;
+        let physical = session.query_planner().create_physical_plan(&optimized, &session).await?;
         let plan =
             IncrementalPlan::new(physical, self.plan.output_mode, task.watermarks, self.late_rows.is_some())?;
         Ok(PlannedBatch { task, plan, session })

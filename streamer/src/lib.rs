@@ -22,6 +22,7 @@ pub mod late_rows;
 pub mod live_view;
 pub mod micro_batch;
 pub mod operators;
+mod optimized_plan;
 pub mod options;
 pub mod output_mode;
 pub mod progress;
