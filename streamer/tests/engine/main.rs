@@ -6,6 +6,7 @@ mod console;
 mod crash;
 mod damage;
 mod data_frame;
+mod event_time;
 mod exactly_once;
 mod expressions;
 mod harness;
