@@ -1,9 +1,9 @@
 //! A place in a statement's tokens, for the statements that the parser does not read.
 
+use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
 use super::error::{Position, SqlError};
-use super::from_clause::is_name;
 use super::tokens::{Tokens, is_word, slice, unexpected};
 
 #[derive(Clone)]
@@ -72,7 +72,11 @@ impl<'a> Cursor<'a> {
 
     /// A name as it was written.
     pub(super) fn name(&mut self) -> Result<String, SqlError> {
-        match self.peek().filter(|token| is_name(&token.token)).and_then(|t| self.tokens.spelling.at(t)) {
+        match self
+            .peek()
+            .filter(|token| is_declared_name(&token.token))
+            .and_then(|t| self.tokens.spelling.at(t))
+        {
             Some(name) => {
                 self.place += 1;
                 Ok(name)
@@ -136,5 +140,14 @@ impl<'a> Cursor<'a> {
 
     pub(super) fn rest(&self) -> Tokens<'a> {
         self.tokens.with(self.tokens.tokens.get(self.place..).unwrap_or_default().to_vec())
+    }
+}
+/// Spark reserves hardly a word where a name is declared.
+fn is_declared_name(token: &Token) -> bool {
+    match token {
+        Token::Word(word) => {
+            word.quote_style.is_some() || !matches!(word.keyword, Keyword::AS | Keyword::USING)
+        }
+        _ => false,
     }
 }
