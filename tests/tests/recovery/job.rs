@@ -54,7 +54,7 @@ impl Job {
     pub(crate) async fn new(
         servers: &str,
         query: Query,
-        output: Output,
+        output: &Output,
         dir: &Path,
         name: &str,
         client: &Client,
@@ -79,9 +79,9 @@ impl Job {
              CREATE STREAMING TABLE results USING {} AS {select};\n",
             output.using(&target)
         );
-        let script = dir.join(format!("{name}-{query:?}-{output:?}.sql"));
+        let script = dir.join(format!("{name}-{query:?}-{}.sql", output.name()));
         fs::write(&script, text).expect("the job is written");
-        Job { servers: servers.to_owned(), script, output, target }
+        Job { servers: servers.to_owned(), script, output: output.clone(), target }
     }
 
     /// Whether it came to its end. It may be ended when it has passed so many steps.

@@ -7,17 +7,19 @@ mod job;
 mod output;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ottla_broker::{Broker, Config};
 use ottla_client::{Client, ClientConfig};
 use ottla_tests::killable::KillableBroker;
+use ottla_tests::postgres::Postgres;
 use ottla_tests::random::Random;
 
 use job::{Job, Query};
 use output::Output;
 
 /// Seeds of each kind in CI; each ends the engine half a dozen times.
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 10;
 /// A batch of these jobs passes fewer steps than this.
 const STEPS: usize = 60;
 
@@ -39,7 +41,7 @@ async fn run_with_ends(job: &Job, checkpoint: &Path, random: &mut Random) -> usi
     ended
 }
 
-async fn check(output: Output, query: Query) {
+async fn check(output: &Output, query: Query) {
     let broker = Broker::start(Config::ephemeral()).await.expect("Ottla starts");
     let servers = broker.bootstrap_servers();
     let client = Client::connect(ClientConfig::new(&servers)).await.expect("the broker serves");
@@ -58,29 +60,38 @@ async fn check(output: Output, query: Query) {
         let job = Job::new(&servers, query, output, dir.path(), &name, &client).await;
         ended +=
             run_with_ends(&job, &dir.path().join(format!("{name}-checkpoint")), &mut Random::new(seed)).await;
-        assert_eq!(job.rows(&client).await, expected, "seed {seed} of {output:?} and {query:?}");
+        assert_eq!(job.rows(&client).await, expected, "seed {seed} of {} and {query:?}", output.name());
     }
-    println!("{output:?}, {query:?}: ended {ended} times");
+    println!("{}, {query:?}: ended {ended} times", output.name());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_have_each_row_of_a_stateless_query_once() {
-    check(Output::File, Query::Stateless).await;
+    check(&Output::File, Query::Stateless).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_have_each_window_once() {
-    check(Output::File, Query::Windows).await;
+    check(&Output::File, Query::Windows).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_written_exactly_once_has_each_row_of_a_stateless_query_once() {
-    check(Output::Kafka, Query::Stateless).await;
+    check(&Output::Kafka, Query::Stateless).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_topic_written_exactly_once_has_each_window_once() {
-    check(Output::Kafka, Query::Windows).await;
+    check(&Output::Kafka, Query::Windows).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_of_postgresql_has_each_row_once() {
+    if let Some(postgres) = Postgres::start() {
+        let output = Output::Postgres(Arc::new(postgres));
+        check(&output, Query::Stateless).await;
+        check(&output, Query::Windows).await;
+    }
 }
 
 /// The broker goes and comes back in the middle of each run.
@@ -94,13 +105,13 @@ async fn the_broker_may_be_killed_as_well() {
     job::fill(&client).await;
     let dir = tempfile::tempdir().expect("a temporary folder");
     for query in [Query::Stateless, Query::Windows] {
-        let whole = Job::new(&servers, query, Output::Kafka, dir.path(), "whole", &client).await;
+        let whole = Job::new(&servers, query, &Output::Kafka, dir.path(), "whole", &client).await;
         assert!(whole.run(&dir.path().join(format!("whole-{query:?}")), None).await);
         let expected = whole.rows(&client).await;
         for seed in seeds().into_iter().take(3) {
             let mut random = Random::new(seed);
             let job =
-                Job::new(&servers, query, Output::Kafka, dir.path(), &format!("killed-{seed}"), &client)
+                Job::new(&servers, query, &Output::Kafka, dir.path(), &format!("killed-{seed}"), &client)
                     .await;
             let checkpoint = dir.path().join(format!("killed-{query:?}-{seed}"));
             loop {

@@ -2,44 +2,63 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_client::{Client, Fetch, FetchPartition, IsolationLevel, NewTopic};
+use ottla_tests::postgres::Postgres;
 use serde_json::Value;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub(crate) enum Output {
     File,
     Kafka,
+    Postgres(Arc<Postgres>),
 }
 
 impl Output {
-    /// The folder or the topic.
-    pub(crate) fn target(self, dir: &Path, name: &str) -> String {
+    pub(crate) fn name(&self) -> &'static str {
         match self {
-            Output::File => dir.join(name).display().to_string(),
-            Output::Kafka => name.to_owned(),
+            Output::File => "file",
+            Output::Kafka => "kafka",
+            Output::Postgres(_) => "postgres",
         }
     }
 
-    pub(crate) async fn prepare(self, client: &Client, target: &str) {
+    /// The folder, the topic or the table.
+    pub(crate) fn target(&self, dir: &Path, name: &str) -> String {
+        match self {
+            Output::File => dir.join(name).display().to_string(),
+            Output::Kafka => name.to_owned(),
+            Output::Postgres(_) => name.replace('-', "_").to_lowercase(),
+        }
+    }
+
+    pub(crate) async fn prepare(&self, client: &Client, target: &str) {
         if let Output::Kafka = self {
             client.create_topics(&[NewTopic::new(target)]).await.expect("the topic is created");
         }
     }
 
     /// Format and options, as SQL.
-    pub(crate) fn using(self, target: &str) -> String {
+    pub(crate) fn using(&self, target: &str) -> String {
         match self {
             Output::File => format!("json OPTIONS (path '{target}')"),
             Output::Kafka => format!("kafka OPTIONS (topic '{target}', exactlyOnce 'true')"),
+            Output::Postgres(postgres) => {
+                format!("postgres OPTIONS (url '{}', dbtable '{target}')", postgres.url())
+            }
         }
     }
 
-    pub(crate) async fn rows(self, client: &Client, target: &str) -> Vec<String> {
+    pub(crate) async fn rows(&self, client: &Client, target: &str) -> Vec<String> {
         match self {
             Output::File => rows_of_files(Path::new(target)),
             Output::Kafka => rows_of_topic(client, target).await,
+            Output::Postgres(postgres) => {
+                let rows = postgres.query(&format!("SELECT value FROM {target}"));
+                rows.lines().map(str::to_owned).collect()
+            }
         }
     }
 }
