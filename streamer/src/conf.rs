@@ -40,6 +40,12 @@ pub const SETTINGS: &[Setting] = &[
         check: |value| value.to_lowercase().parse::<bool>().map(drop).map_err(|e| e.to_string()),
     },
     Setting {
+        key: LATE_ROWS,
+        default: "",
+        doc: "streaming table or topic that takes the rows that come after the watermark, as JSON; else they are only counted",
+        check: |_| Ok(()),
+    },
+    Setting {
         key: MEMORY_LIMIT,
         default: "128m",
         doc: "memory that each state store may take for data and caches; the rest stays on disk",
@@ -48,6 +54,7 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 const NO_DATA_BATCHES: &str = "spark.sql.streaming.noDataMicroBatches.enabled";
+const LATE_ROWS: &str = "ottla.lateRows";
 const MEMORY_LIMIT: &str = "ottla.stateStore.memoryLimit";
 const WATERMARK_POLICY: &str = "spark.sql.streaming.multipleWatermarkPolicy";
 const SESSION_TIME_ZONE: &str = "spark.sql.session.timeZone";
@@ -116,6 +123,11 @@ impl Conf {
 
     pub fn min_batches_to_retain(&self) -> u64 {
         self.values.get(MIN_BATCHES_TO_RETAIN).and_then(|value| value.parse().ok()).unwrap_or(100)
+    }
+
+    /// The streaming table or topic of late rows.
+    pub fn late_rows(&self) -> Option<&str> {
+        self.values.get(LATE_ROWS).map(String::as_str).filter(|name| !name.is_empty())
     }
 
     /// In bytes.

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
+use crate::late_rows::{self, LateRows};
 use crate::options::Options;
 use crate::output_mode::OutputMode;
 use crate::session::{QueryError, Session, StreamingPlan};
 use crate::sink::{self, Sink, SinkContext, SinkError};
-use crate::sql::{self, Flow, QueryText, SqlError, StatementKind, TableDefinition};
+use crate::sql::{self, Flow, IfExists, Position, QueryText, SqlError, StatementKind, TableDefinition};
 
 /// One query of a job.
 pub struct JobQuery {
@@ -15,6 +16,8 @@ pub struct JobQuery {
     pub name: Option<String>,
     pub plan: StreamingPlan,
     pub sink: JobSink,
+    /// Where late rows go: the setting `ottla.lateRows`.
+    pub late_rows: Option<Arc<TableDefinition>>,
 }
 
 /// Where the rows of a query go.
@@ -52,18 +55,19 @@ impl Session {
                     self.catalog.declare_streaming_table(&table, position)?;
                     if let Some(query) = query {
                         let name = table.name.clone();
-                        queries.push(self.plan_flow(name, table, &query, defaults).await?);
+                        queries.push(self.plan_flow(name, table, &query, defaults, position).await?);
                     }
                 }
                 StatementKind::Flow(Flow { name, table, query }) => {
                     let table = self.catalog.streaming_table(&table, position)?;
                     let name = name.unwrap_or_else(|| table.name.clone());
-                    queries.push(self.plan_flow(name, table, &query, defaults).await?);
+                    queries.push(self.plan_flow(name, table, &query, defaults, position).await?);
                 }
                 StatementKind::Query(query) => {
                     let mode = defaults.output_mode;
                     let plan = self.plan_query(&query, &defaults.source_options, mode).await?;
-                    queries.push(JobQuery { name: None, plan, sink: JobSink::Default });
+                    let late_rows = self.late_rows_table(position)?;
+                    queries.push(JobQuery { name: None, plan, sink: JobSink::Default, late_rows });
                 }
             }
         }
@@ -80,13 +84,33 @@ impl Session {
         table: Arc<TableDefinition>,
         query: &QueryText,
         defaults: &JobDefaults,
+        position: Position,
     ) -> Result<JobQuery, QueryError> {
         let mode = match table.options.get("outputMode") {
             Some(mode) => mode.parse()?,
             None => defaults.output_mode,
         };
         let plan = self.plan_query(query, &defaults.source_options, mode).await?;
-        Ok(JobQuery { name: Some(name), plan, sink: JobSink::Table(table) })
+        let late_rows = self.late_rows_table(position)?;
+        Ok(JobQuery { name: Some(name), plan, sink: JobSink::Table(table), late_rows })
+    }
+
+    /// A name that is not declared is a topic.
+    fn late_rows_table(&self, position: Position) -> Result<Option<Arc<TableDefinition>>, SqlError> {
+        let Some(name) = self.conf().late_rows() else {
+            return Ok(None);
+        };
+        if self.catalog.get(name).is_some() {
+            return self.catalog.streaming_table(name, position).map(Some);
+        }
+        Ok(Some(Arc::new(TableDefinition {
+            name: name.to_owned(),
+            if_exists: IfExists::Fail,
+            format: Some("kafka".to_owned()),
+            options: Options::from_iter([("topic", name)]),
+            columns: None,
+            partitioned_by: Vec::new(),
+        })))
     }
 }
 
@@ -132,7 +156,39 @@ impl JobQuery {
         let (JobSink::Table(table), Some(format)) = (&self.sink, self.format()) else {
             return Ok(None);
         };
+        let context = self.sink_context(checkpoint, bootstrap_servers, table);
+        let sink = sink::open(format, &table.options, &context)?;
+        sink.supports(self.plan.output_mode)?;
+        Ok(Some(sink))
+    }
+
+    /// The sink of late rows, if they are wanted.
+    pub fn open_late_rows(
+        &self,
+        checkpoint: &Checkpoint,
+        bootstrap_servers: &str,
+    ) -> Result<Option<LateRows>, SinkError> {
+        let Some(table) = &self.late_rows else {
+            return Ok(None);
+        };
         let context = SinkContext {
+            // Of its own, so that neither sink takes the other's batches for its own.
+            query_id: format!("{}-late-rows", checkpoint.query_id()),
+            schema: late_rows::schema(),
+            ..self.sink_context(checkpoint, bootstrap_servers, table)
+        };
+        let sink = sink::open(table.format.as_deref().unwrap_or("parquet"), &table.options, &context)?;
+        sink.supports(OutputMode::Append)?;
+        Ok(Some(LateRows::new(sink, self.plan.time_zone)))
+    }
+
+    fn sink_context(
+        &self,
+        checkpoint: &Checkpoint,
+        bootstrap_servers: &str,
+        table: &TableDefinition,
+    ) -> SinkContext {
+        SinkContext {
             query_id: checkpoint.query_id().to_owned(),
             query_name: self.name.clone(),
             checkpoint: checkpoint.folder().to_owned(),
@@ -141,9 +197,6 @@ impl JobQuery {
             partition_columns: table.partitioned_by.clone(),
             schema: self.plan.schema(),
             session: self.plan.context.clone(),
-        };
-        let sink = sink::open(format, &table.options, &context)?;
-        sink.supports(self.plan.output_mode)?;
-        Ok(Some(sink))
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! Runs the queries of a job, side by side.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Once};
+use std::time::Instant;
 
+use indicatif::ProgressBar;
 use ottla_stream::checkpoint::Checkpoint;
 use ottla_stream::job::{JobDefaults, JobQuery};
+use ottla_stream::live_view::LiveView;
 use ottla_stream::options::Options;
 use ottla_stream::progress::StreamingQueryProgress;
 use ottla_stream::sink::table::TableLimits;
@@ -79,23 +82,31 @@ fn open(
 ) -> Result<Started, RunError> {
     let checkpoint = Checkpoint::open(folder)?;
     let time_zone = query.plan.time_zone();
-    let opened = query.open_sink(&checkpoint, &flags.bootstrap_server).map_err(|source| RunError::Sink {
+    let refused = |source| RunError::Sink {
         query: query.name.clone().unwrap_or_default(),
         format: query.format().unwrap_or_default().to_owned(),
         source: Box::new(source),
-    })?;
+    };
+    let opened = query.open_sink(&checkpoint, &flags.bootstrap_server).map_err(refused)?;
+    let late_rows = query.open_late_rows(&checkpoint, &flags.bootstrap_server).map_err(refused)?;
+    let has_own_sink = opened.is_some();
     let sink: Box<dyn Sink> = match (opened, flags.format) {
         (Some(sink), _) => sink,
         (None, Format::Console) => Box::new(ConsoleSink::new(io::stdout(), *table, time_zone)),
         (None, Format::Json) => Box::new(JsonLinesSink::new(io::stdout(), time_zone)),
         (None, Format::Noop) => Box::new(NoopSink),
     };
-    let observer = Box::new(Printer { format: flags.format, progress: flags.progress });
+    let live = Live::when_wanted(flags, has_own_sink);
+    let observer = Box::new(Printer { format: flags.format, progress: flags.progress, live });
     let name = query.name;
     let query =
         StreamingQuery::new(query.plan, connections.clone(), checkpoint, sink, flags.trigger, observer);
     let query = match &name {
         Some(name) => query.with_name(name),
+        None => query,
+    };
+    let query = match late_rows {
+        Some(late_rows) => query.with_late_rows(late_rows),
         None => query,
     };
     Ok(Started { name, query })
@@ -173,10 +184,39 @@ async fn termination() {
 struct Printer {
     format: Format,
     progress: bool,
+    live: Option<Live>,
+}
+
+/// The line that stands under a terminal's prompt and changes with each batch.
+struct Live {
+    view: LiveView,
+    bar: ProgressBar,
+    since: Instant,
+}
+
+impl Live {
+    /// On a terminal that neither the rows nor the progress JSON go to.
+    fn when_wanted(flags: &Flags, has_own_sink: bool) -> Option<Live> {
+        let is_free = has_own_sink || flags.format == Format::Noop;
+        if !is_free || flags.progress || !io::stderr().is_terminal() {
+            return None;
+        }
+        Some(Live { view: LiveView::default(), bar: ProgressBar::new_spinner(), since: Instant::now() })
+    }
+
+    fn update(&mut self, progress: &StreamingQueryProgress) {
+        self.view.update(progress);
+        let name = progress.name.as_deref().map(|name| format!("{name}: ")).unwrap_or_default();
+        self.bar.set_message(format!("{name}{}", self.view.line(self.since.elapsed())));
+        self.bar.tick();
+    }
 }
 
 impl Observer for Printer {
     fn progress(&mut self, progress: &StreamingQueryProgress) {
+        if let Some(live) = &mut self.live {
+            live.update(progress);
+        }
         if !self.progress {
             return;
         }

@@ -225,3 +225,25 @@ fn a_job_is_explained_without_a_broker() {
     assert_eq!(json["explanation"]["watermarkDelaysMs"], serde_json::json!([10_000]));
     assert_eq!(json["explanation"]["columns"], serde_json::json!(["window", "n"]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn late_rows_go_to_the_topic_that_the_job_names() {
+    let bench = Bench::start().await;
+    bench.kafka.create("seconds", 1).await;
+    bench.kafka.create("late", 1).await;
+    bench.kafka.put("seconds", 0, ["01", "20", "21", "02"]).await;
+    let job = "SET spark.sql.session.timeZone = UTC;
+        SET ottla.lateRows = late;
+        CREATE TABLE seconds USING kafka OPTIONS (subscribe 'seconds', startingOffsets 'earliest', maxOffsetsPerTrigger 1);
+        CREATE TEMPORARY VIEW v AS
+          SELECT CAST(concat('2026-01-01T00:00:', CAST(value AS STRING), 'Z') AS TIMESTAMP) AS ts FROM STREAM seconds;
+        SELECT window.start AS st, count(*) AS n FROM STREAM v WATERMARK ts DELAY OF INTERVAL 0 SECONDS
+          GROUP BY window(ts, '5 seconds');";
+    let run = bench.run(job, &[]).succeeded();
+    assert_eq!(run.rows(), [r#"{"st":"2026-01-01T00:00:00.000Z","n":1}"#]);
+    let late = Job::new("SELECT CAST(value AS STRING) AS late FROM STREAM late");
+    let late = late.run(&bench.kafka, tempdir().unwrap().path()).await;
+    let row =
+        r#"{"batchId":3,"watermark":"2026-01-01T00:00:20.000Z","row":{"ts":"2026-01-01T00:00:02.000Z"}}"#;
+    assert_eq!(late.rows(), [serde_json::json!({ "late": row }).to_string()]);
+}
