@@ -1,4 +1,4 @@
-//! The command line: `ottla-stream sql '<SQL>'`, `ottla-stream run job.sql`, `ottla-stream explain job.sql`.
+//! The command line: `ottla-stream sql '<SQL>'`, `run job.sql`, `explain job.sql` and `state <checkpoint>`.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +10,8 @@ use ottla_stream::output_mode::OutputMode;
 use ottla_stream::sink::table::TableLimits;
 use ottla_stream::trigger::Trigger;
 use thiserror::Error;
+
+use crate::state_command::{self, StateCommand};
 
 /// Spark's Structured Streaming over Kafka, without a JVM.
 #[derive(Debug, Parser)]
@@ -49,6 +51,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         flags: Flags,
     },
+    /// Show what a query's aggregations remember, beside the query if it runs.
+    #[command(after_help = state_command::EXAMPLES)]
+    State(StateCommand),
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 mod command_line;
 mod explain_job;
 mod run_job;
+mod state_command;
 
 use std::fs;
 use std::io;
@@ -18,6 +19,7 @@ use thiserror::Error;
 use tracing_subscriber::EnvFilter;
 
 use command_line::{Command, CommandLine, SetError};
+use state_command::StateCommandError;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -49,6 +51,8 @@ enum RunError {
     #[error("the sink {format} of {query}: {source}")]
     Sink { query: String, format: String, source: Box<SinkError> },
     #[error(transparent)]
+    State(#[from] StateCommandError),
+    #[error(transparent)]
     Stream(#[from] StreamingQueryError),
     /// One of several queries.
     #[error("{query}: {source}")]
@@ -78,6 +82,7 @@ async fn run(command_line: CommandLine) -> Result<(), RunError> {
         Command::Sql { sql, flags } => run_job::run(&sql, &flags).await,
         Command::Run { job, flags } => run_job::run(&read(job)?, &flags).await,
         Command::Explain { job, output, flags } => explain_job::run(&read(job)?, output, &flags).await,
+        Command::State(state) => Ok(state.run()?),
     }
 }
 

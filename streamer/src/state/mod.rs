@@ -19,6 +19,7 @@ mod changes;
 mod compaction;
 mod disk;
 mod filter;
+pub mod inspect;
 mod lookup;
 mod manifest;
 mod merged;
@@ -28,6 +29,7 @@ mod run;
 mod run_format;
 mod run_writer;
 mod scan;
+mod seal;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,10 @@ impl StateReader {
         Ok(StateReader { folder: folder.to_owned(), manifest: Manifest::read(folder, version)? })
     }
 
+    pub fn version(&self) -> u64 {
+        self.manifest.version
+    }
+
     pub fn description(&self) -> &StateDescription {
         &self.manifest.description
     }

@@ -9,60 +9,57 @@ use bytes::{Bytes, BytesMut};
 
 use super::block_cache::BlockCache;
 use super::changes::{Changes, Known};
-use super::compaction::{self, Merge, RunSize};
+use super::compaction::Merge;
 use super::lookup::lookup;
-use super::manifest::{Manifest, ManifestRun};
+use super::manifest::Manifest;
 use super::merged::{Merged, Source};
 use super::run::{Run, RunCursor};
-use super::run_writer::RunWriter;
 use super::scan::{Gap, Scan};
 use super::versions::Versions;
 use super::{StateDescription, StateError, StateOptions};
 
 /// Rows that a range removes at a time.
 const REMOVED_ROWS: usize = 4_096;
-/// Merged at each commit for each byte that it writes, at each level.
-const MERGE_FACTOR: u64 = 2;
 
 /// A sorted map. What is put and removed can be read at once; it lasts from [`StateStore::commit`] on.
 #[derive(Debug)]
 pub struct StateStore {
-    folder: PathBuf,
-    description: StateDescription,
-    limits: Limits,
-    versions: Versions,
-    cache: Arc<BlockCache>,
-    changes: Changes,
-    known: Known,
+    pub(super) folder: PathBuf,
+    pub(super) description: StateDescription,
+    pub(super) limits: Limits,
+    pub(super) versions: Versions,
+    pub(super) cache: Arc<BlockCache>,
+    pub(super) changes: Changes,
+    pub(super) known: Known,
     pub(super) gap: Gap,
     /// Newest first. Those before the sealed ones are changes for which there was no room in memory.
-    runs: Vec<Arc<Run>>,
+    pub(super) runs: Vec<Arc<Run>>,
     /// That are alive in the runs.
-    rows: u64,
-    sealed: Sealed,
-    merges: Vec<Merge>,
+    pub(super) rows: u64,
+    pub(super) sealed: Sealed,
+    pub(super) merges: Vec<Merge>,
     /// Runs that have been written since the last version was sealed.
-    unsealed: HashSet<u64>,
+    pub(super) unsealed: HashSet<u64>,
 }
 
 /// As the last commit left it.
 #[derive(Clone, Debug)]
-struct Sealed {
-    version: u64,
-    runs: Vec<Arc<Run>>,
-    rows: u64,
+pub(super) struct Sealed {
+    pub(super) version: u64,
+    pub(super) runs: Vec<Arc<Run>>,
+    pub(super) rows: u64,
 }
 
 /// How the memory limit is shared out, in bytes.
 #[derive(Clone, Copy, Debug)]
-struct Limits {
-    changes: usize,
-    known: usize,
+pub(super) struct Limits {
+    pub(super) changes: usize,
+    pub(super) known: usize,
     /// For blocks and what finds them.
-    runs: usize,
-    block: usize,
+    pub(super) runs: usize,
+    pub(super) block: usize,
     /// The least that a merge goes on at a commit.
-    merge: u64,
+    pub(super) merge: u64,
 }
 
 impl Limits {
@@ -207,35 +204,6 @@ impl StateStore {
         Merged::new(sources)
     }
 
-    /// Seals what the map holds now as a version. One that is there already, from an earlier run of the same batch,
-    /// is replaced.
-    pub fn commit(&mut self, version: u64) -> Result<(), StateError> {
-        let written = self.write_changes()?;
-        self.merge(written)?;
-        let (description, rows) = (self.description.clone(), self.rows);
-        let runs = self.runs.iter().map(|run| ManifestRun::of(run)).collect();
-        self.versions.seal(&Manifest { version, rows, description, runs })?;
-        self.sealed = Sealed { version, runs: self.runs.clone(), rows };
-        self.limit_cache();
-        self.forget_unsealed()
-    }
-
-    /// Forgets what has changed since the last commit.
-    pub fn rollback(&mut self) -> Result<(), StateError> {
-        self.changes.clear();
-        self.known.clear();
-        self.gap.clear();
-        let Sealed { runs, rows, .. } = self.sealed.clone();
-        self.merges.retain(|merge| merge.inputs.iter().all(|input| runs.iter().any(|run| run.id == *input)));
-        (self.runs, self.rows) = (runs, rows);
-        self.forget_unsealed()
-    }
-
-    /// Deletes the versions before `keep_from`, but never the last one that was sealed.
-    pub fn purge(&mut self, keep_from: u64) -> Result<(), StateError> {
-        self.versions.purge(keep_from.min(self.sealed.version))
-    }
-
     /// How many rows there are, what is put and removed included.
     pub fn count(&mut self) -> Result<u64, StateError> {
         self.settle()?;
@@ -253,54 +221,13 @@ impl StateStore {
     }
 
     /// The cache has what the indexes leave, and always some.
-    fn limit_cache(&self) {
+    pub(super) fn limit_cache(&self) {
         let least = self.limits.runs / 4;
         self.cache.set_limit(self.limits.runs.saturating_sub(self.index_bytes()).max(least));
     }
 
-    fn spill(&mut self) -> Result<(), StateError> {
-        if self.changes.bytes() > self.limits.changes {
-            self.write_changes()?;
-        }
-        Ok(())
-    }
-
-    /// Makes a run of the changes, and returns its bytes.
-    fn write_changes(&mut self) -> Result<u64, StateError> {
-        let rows = self.count()?;
-        let id = self.versions.next_run();
-        let (entries, block, cache) = (self.changes.len() as u64, self.limits.block, self.cache.clone());
-        let mut writer = None;
-        for (key, changed) in self.changes.iter() {
-            // A key that came and went in between leaves nothing.
-            if changed.value.is_none() && changed.existed != Some(true) {
-                continue;
-            }
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                none => {
-                    none.insert(RunWriter::create(&self.folder, id, entries, block, Some(cache.clone()))?)
-                }
-            };
-            writer.push(key, changed.value.as_deref())?;
-        }
-        let bytes = match writer {
-            Some(writer) => {
-                let run = writer.finish()?;
-                let bytes = run.bytes;
-                self.unsealed.insert(id);
-                self.runs.insert(0, Arc::new(run));
-                bytes
-            }
-            None => 0,
-        };
-        self.rows = rows;
-        self.changes.clear();
-        Ok(bytes)
-    }
-
     /// Finds out which of the changed keys the runs have.
-    fn settle(&mut self) -> Result<(), StateError> {
+    pub(super) fn settle(&mut self) -> Result<(), StateError> {
         self.known.tell(&mut self.changes);
         let unknown = self.changes.unknown();
         let mut exists = vec![false; unknown.len()];
@@ -314,53 +241,12 @@ impl StateStore {
         Ok(())
     }
 
-    /// Goes on with the merges, after so many bytes were written.
-    fn merge(&mut self, written: u64) -> Result<(), StateError> {
-        self.start_merges()?;
-        let bytes = self.limits.merge.max(written.saturating_mul(MERGE_FACTOR));
-        for mut merge in std::mem::take(&mut self.merges) {
-            if merge.advance(bytes)? {
-                self.end_merge(merge)?;
-            } else {
-                self.merges.push(merge);
-            }
+    fn spill(&mut self) -> Result<(), StateError> {
+        if self.changes.bytes() <= self.limits.changes {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    fn start_merges(&mut self) -> Result<(), StateError> {
-        let busy: HashSet<_> = self.merges.iter().flat_map(|merge| merge.inputs.iter().copied()).collect();
-        let sizes = self.runs.iter().map(|run| RunSize {
-            bytes: run.bytes,
-            entries: run.tail.entries,
-            busy: busy.contains(&run.id),
-        });
-        let sizes: Vec<_> = sizes.collect();
-        for range in compaction::choose(&sizes, self.rows) {
-            let is_lowest = range.end == self.runs.len();
-            let inputs = self.runs.get(range).unwrap_or_default();
-            let (id, block) = (self.versions.next_run(), self.limits.block);
-            self.merges.push(Merge::start(inputs, is_lowest, &self.folder, id, block, &self.cache)?);
-        }
-        Ok(())
-    }
-
-    /// Puts the run in the place of those that it was made of.
-    fn end_merge(&mut self, merge: Merge) -> Result<(), StateError> {
-        let inputs = merge.inputs.clone();
-        let place = self.runs.iter().position(|run| inputs.contains(&run.id)).unwrap_or(0);
-        let merged = merge.finish()?;
-        self.runs.retain(|run| !inputs.contains(&run.id));
-        if let Some(run) = merged {
-            self.unsealed.insert(run.id);
-            self.runs.insert(place, Arc::new(run));
-        }
-        Ok(())
-    }
-
-    /// Deletes the runs of which no version has come to know.
-    fn forget_unsealed(&mut self) -> Result<(), StateError> {
-        self.versions.forget(&std::mem::take(&mut self.unsealed))
+        let written = self.write_changes()?;
+        self.merge(written)
     }
 }
 

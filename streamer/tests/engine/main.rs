@@ -14,3 +14,4 @@ mod jobs;
 mod killed;
 mod resume;
 mod source_options;
+mod state_command;
