@@ -15,9 +15,9 @@ impl FetchedPartition {
     /// The record batches that are committed, of a fetch with [`crate::IsolationLevel::ReadCommitted`]; ends after the
     /// first that is not sound.
     pub fn committed_batches(&self) -> impl Iterator<Item = Result<RecordBatch<'_>, BatchError>> {
-        let mut aborted = Aborted::new(&self.aborted_transactions);
+        let mut filter = self.committed_filter();
         self.batches().filter_map(move |batch| match batch {
-            Ok(batch) => match aborted.judge(&batch) {
+            Ok(batch) => match filter.is_read(&batch) {
                 Ok(true) => Some(Ok(batch)),
                 Ok(false) => None,
                 Err(error) => Some(Err(error)),
@@ -25,13 +25,21 @@ impl FetchedPartition {
             Err(error) => Some(Err(error)),
         })
     }
+
+    /// For whoever goes through [`FetchedPartition::batches`]. Of a fetch without
+    /// [`crate::IsolationLevel::ReadCommitted`] all but the markers is read.
+    pub fn committed_filter(&self) -> CommittedFilter {
+        CommittedFilter::new(&self.aborted_transactions)
+    }
 }
 
-/// Where the aborted transactions of each producer begin, the next one last.
-struct Aborted(HashMap<i64, Vec<i64>>);
+/// Which batches of one fetch a consumer gets. Holds where the aborted transactions of each producer begin, the next
+/// one last. The default reads all but markers.
+#[derive(Debug, Default)]
+pub struct CommittedFilter(HashMap<i64, Vec<i64>>);
 
-impl Aborted {
-    fn new(transactions: &[AbortedTransaction]) -> Aborted {
+impl CommittedFilter {
+    fn new(transactions: &[AbortedTransaction]) -> CommittedFilter {
         let mut by_producer: HashMap<i64, Vec<i64>> = HashMap::new();
         for transaction in transactions {
             by_producer.entry(transaction.producer_id).or_default().push(transaction.first_offset);
@@ -39,11 +47,11 @@ impl Aborted {
         for first_offsets in by_producer.values_mut() {
             first_offsets.sort_unstable_by(|a, b| b.cmp(a));
         }
-        Aborted(by_producer)
+        CommittedFilter(by_producer)
     }
 
-    /// Whether the batch's records are to be read. Batches come in the order of their offsets.
-    fn judge(&mut self, batch: &RecordBatch<'_>) -> Result<bool, BatchError> {
+    /// Whether the batch's records are to be read. Batches come in the order of their offsets, every one of them.
+    pub fn is_read(&mut self, batch: &RecordBatch<'_>) -> Result<bool, BatchError> {
         let header = batch.header();
         if header.is_control() {
             if is_abort_marker(batch)?

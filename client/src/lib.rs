@@ -57,6 +57,7 @@ pub mod producer;
 pub use address::{AddressError, HostPort};
 pub use client::Client;
 pub use commit_offsets::{Committer, OffsetToCommit};
+pub use committed::CommittedFilter;
 pub use config::{ClientConfig, WaitForBroker};
 pub use create_topics::{NewTopic, TopicOutcome};
 pub use delete_records::{DeleteBefore, DeletedRecords};

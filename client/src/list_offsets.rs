@@ -15,6 +15,7 @@ use crate::by_topic::by_topic;
 use crate::client::{Client, Leader};
 use crate::cluster::Lane;
 use crate::error::{RequestError, Subject, is_stale_metadata};
+use crate::fetch::IsolationLevel;
 use crate::metadata::AutoCreate;
 
 const VERSIONS: VersionRange = VersionRange { min: 7, max: 10 };
@@ -61,9 +62,19 @@ impl Client {
     /// One answer for each question, in the same order; several about one partition may be asked at once. Fails if any
     /// partition has no answer.
     pub async fn list_offsets(&self, wanted: &[Wanted<'_>]) -> Result<Vec<ListedOffset>, RequestError> {
+        self.list_offsets_isolated(wanted, IsolationLevel::ReadUncommitted).await
+    }
+
+    /// As [`Client::list_offsets`]; with [`IsolationLevel::ReadCommitted`] the latest offset is the last stable one,
+    /// before which no transaction is open.
+    pub async fn list_offsets_isolated(
+        &self,
+        wanted: &[Wanted<'_>],
+        isolation_level: IsolationLevel,
+    ) -> Result<Vec<ListedOffset>, RequestError> {
         let attempts = self.attempts();
         loop {
-            let error = match self.list_offsets_once(wanted).await {
+            let error = match self.list_offsets_once(wanted, isolation_level).await {
                 Ok(listed) => return Ok(listed),
                 Err(error) => error,
             };
@@ -76,7 +87,11 @@ impl Client {
         }
     }
 
-    async fn list_offsets_once(&self, wanted: &[Wanted<'_>]) -> Result<Vec<ListedOffset>, RequestError> {
+    async fn list_offsets_once(
+        &self,
+        wanted: &[Wanted<'_>],
+        isolation_level: IsolationLevel,
+    ) -> Result<Vec<ListedOffset>, RequestError> {
         // Kafka refuses a request that names a partition twice, so the second question about it goes into another.
         let mut requests: HashMap<(HostPort, usize), Vec<Question<'_>>> = HashMap::new();
         let mut asked: HashMap<(&str, i32), usize> = HashMap::new();
@@ -87,7 +102,9 @@ impl Client {
             request.push(Question { position, topic, partition, spec, leader });
             *times_asked += 1;
         }
-        let sent = requests.iter().map(|((server, _), questions)| self.list_offsets_at(server, questions));
+        let sent = requests
+            .iter()
+            .map(|((server, _), questions)| self.list_offsets_at(server, questions, isolation_level));
         let mut answers = try_join_all(sent).await?.concat();
         answers.sort_by_key(|(position, _)| *position);
         Ok(answers.into_iter().map(|(_, listed)| listed).collect())
@@ -97,9 +114,10 @@ impl Client {
         &self,
         server: &HostPort,
         questions: &[Question<'_>],
+        isolation_level: IsolationLevel,
     ) -> Result<Vec<(usize, ListedOffset)>, RequestError> {
         let connection = self.connection(server, Lane::Control).await?;
-        let response = connection.call(VERSIONS, |_| request(questions)).await?;
+        let response = connection.call(VERSIONS, |_| request(questions, isolation_level)).await?;
         let mut answers = by_partition(response);
         let answer = |Question { position, topic, partition, .. }: &Question<'_>| {
             let answer = answers.get_mut(*topic).and_then(|answers| answers.remove(partition));
@@ -109,7 +127,7 @@ impl Client {
     }
 }
 
-fn request(questions: &[Question<'_>]) -> ListOffsetsRequest {
+fn request(questions: &[Question<'_>], isolation_level: IsolationLevel) -> ListOffsetsRequest {
     let partitions = questions.iter().map(|question| {
         let partition = ListOffsetsPartition::default()
             .with_partition_index(question.partition)
@@ -121,7 +139,10 @@ fn request(questions: &[Question<'_>]) -> ListOffsetsRequest {
         .into_iter()
         .map(|(name, partitions)| ListOffsetsTopic::default().with_name(name).with_partitions(partitions))
         .collect();
-    ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(topics)
+    ListOffsetsRequest::default()
+        .with_replica_id(BrokerId(-1))
+        .with_isolation_level(isolation_level.code())
+        .with_topics(topics)
 }
 
 fn by_partition(

@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod conf;
 mod crash_point;
 pub mod data_frame;
+pub mod duration_text;
 pub mod event;
 pub mod explain;
 pub mod format;

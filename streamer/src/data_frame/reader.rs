@@ -17,15 +17,21 @@ pub struct DataStreamReader<'a> {
     session: &'a Session,
     format: String,
     options: Options,
+    schema: Option<String>,
 }
 
 impl<'a> DataStreamReader<'a> {
     pub(super) fn new(session: &'a Session) -> DataStreamReader<'a> {
-        DataStreamReader { session, format: "parquet".to_owned(), options: Options::default() }
+        DataStreamReader { session, format: "parquet".to_owned(), options: Options::default(), schema: None }
     }
 
     pub fn format(self, format: &str) -> Self {
         DataStreamReader { format: format.to_owned(), ..self }
+    }
+
+    /// The columns, in Spark's DDL: `user STRING, at TIMESTAMP`.
+    pub fn schema(self, columns: &str) -> Self {
+        DataStreamReader { schema: Some(columns.to_owned()), ..self }
     }
 
     /// The last value under a key counts, in any case.
@@ -36,7 +42,7 @@ impl<'a> DataStreamReader<'a> {
 
     /// The rows of the stream. Nothing is connected to.
     pub fn load(self) -> Result<DataFrame, QueryError> {
-        let definition = self.session.define(&self.format, None, &self.options)?;
+        let definition = self.session.define(&self.format, None, &self.options, self.schema.as_deref())?;
         let table = Arc::new(StreamTable::new(definition.schema()));
         let plan = LogicalPlanBuilder::scan("stream", provider_as_source(table.clone()), None)?.build()?;
         let names =

@@ -10,6 +10,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{DataType, Field, SchemaRef};
 use datafusion::arrow::error::ArrowError;
+use ottla_client::CommittedFilter;
 use ottla_protocol::batch::{self, BatchError, Record, TimestampType};
 
 use super::offsets::TopicPartition;
@@ -56,8 +57,13 @@ impl Decoder {
     }
 
     /// Rows for the records with offsets in `range`. A batch cut off at the end of `fetched` is left out, as
-    /// brokers send such; control batches have no rows.
-    pub fn decode(&mut self, fetched: &Bytes, range: Range<i64>) -> Result<Decoded, DecodeError> {
+    /// brokers send such; control batches have no rows, nor have those that `filter` keeps back.
+    pub fn decode(
+        &mut self,
+        fetched: &Bytes,
+        mut filter: CommittedFilter,
+        range: Range<i64>,
+    ) -> Result<Decoded, DecodeError> {
         let mut decoded = Decoded { batches: Vec::new(), next_offset: range.start };
         for batch in batch::batches(fetched) {
             let batch = match batch {
@@ -69,7 +75,8 @@ impl Decoder {
                 break;
             }
             decoded.next_offset = decoded.next_offset.max(batch.header().next_offset());
-            if !batch.header().is_control() && batch.last_offset() >= range.start {
+            let is_read = filter.is_read(&batch).map_err(|source| self.unreadable(source))?;
+            if is_read && batch.last_offset() >= range.start {
                 self.push_batch(&batch, &range, &mut decoded.batches)?;
             }
         }
@@ -252,7 +259,7 @@ mod tests {
         let schema = Arc::new(schema(true, "UTC").project(columns).unwrap());
         let columns: Vec<_> = columns.iter().map(|index| Column::ALL[*index]).collect();
         let mut decoder = Decoder::new(TopicPartition::new("t", 3), schema, &columns);
-        let decoded = decoder.decode(log, range).unwrap();
+        let decoded = decoder.decode(log, CommittedFilter::default(), range).unwrap();
         let table = pretty_format_batches(&decoded.batches).unwrap().to_string();
         (table, decoded.next_offset)
     }
@@ -296,7 +303,7 @@ mod tests {
         let last = bytes.len() - 1;
         bytes[last] ^= 1;
         let mut decoder = Decoder::new(TopicPartition::new("t", 3), schema(false, "UTC"), &[]);
-        let error = decoder.decode(&bytes.into(), 0..100).unwrap_err();
+        let error = decoder.decode(&bytes.into(), CommittedFilter::default(), 0..100).unwrap_err();
         assert!(error.to_string().contains("t-3"), "{error}");
     }
 }

@@ -1,11 +1,17 @@
 //! The options of a Kafka source: Spark's names, checks and messages (`KafkaSourceProvider`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use ottla_client::IsolationLevel;
 use regex::Regex;
 use thiserror::Error;
 
 use super::offsets::{PartitionOffsets, TopicPartition, partitions_from_json};
+use crate::duration_text;
+
+const GROUP_ID: &str = "kafka.group.id";
+const ISOLATION_LEVEL: &str = "kafka.isolation.level";
 
 /// Every option of the source, as Spark writes it. Keys are case-insensitive.
 pub const OPTIONS: &[&str] = &[
@@ -22,18 +28,16 @@ pub const OPTIONS: &[&str] = &[
     "failOnDataLoss",
     "includeHeaders",
     "maxOffsetsPerTrigger",
+    "minOffsetsPerTrigger",
+    "maxTriggerDelay",
+    "minPartitions",
+    "maxRecordsPerPartition",
+    "groupIdPrefix",
 ];
-
-/// What Spark accepts and Ottla does not do yet; see ARCHITECTURE.md.
-const NOT_SERVED: &[&str] = &["minOffsetsPerTrigger", "maxTriggerDelay", "minPartitions"];
 
 /// What tunes Spark's own reader.
-const NO_EFFECT: &[&str] = &[
-    "groupIdPrefix",
-    "kafkaConsumer.pollTimeoutMs",
-    "fetchOffset.numRetries",
-    "fetchOffset.retryIntervalMs",
-];
+const NO_EFFECT: &[&str] =
+    &["kafkaConsumer.pollTimeoutMs", "fetchOffset.numRetries", "fetchOffset.retryIntervalMs"];
 
 /// A source's options, checked.
 #[derive(Clone, Debug)]
@@ -45,6 +49,24 @@ pub struct KafkaOptions {
     pub include_headers: bool,
     /// At most about so many offsets in one batch, over all partitions.
     pub max_offsets_per_trigger: Option<u64>,
+    /// A batch waits until there are so many offsets for it, but not for longer than `max_trigger_delay`.
+    pub min_offsets_per_trigger: Option<u64>,
+    pub max_trigger_delay: Duration,
+    /// Into how many pieces at least, and of how many offsets at most, a batch's ranges are split.
+    pub min_partitions: Option<u64>,
+    pub max_records_per_partition: Option<u64>,
+    /// `kafka.isolation.level`
+    pub isolation_level: IsolationLevel,
+    pub group: Group,
+}
+
+/// The consumer group under which others see how far the query is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// `kafka.group.id`
+    Named(String),
+    /// `groupIdPrefix`; the query's id is put behind it.
+    Prefix(String),
 }
 
 /// Which partitions are read.
@@ -93,13 +115,28 @@ impl KafkaOptions {
         let subscription = subscription(&options)?;
         refuse_consumer_settings(&options)?;
         refuse_unknown(&options)?;
+        let max_offsets_per_trigger = options.count("maxOffsetsPerTrigger")?;
+        let min_offsets_per_trigger = options.count("minOffsetsPerTrigger")?;
+        if let (Some(min), Some(max)) = (min_offsets_per_trigger, max_offsets_per_trigger)
+            && min > max
+        {
+            return fail(format!(
+                "The value of minOffsetPerTrigger({min}) is higher than the maxOffsetsPerTrigger({max})."
+            ));
+        }
         Ok(KafkaOptions {
             bootstrap_servers: bootstrap_servers(&options)?,
             subscription,
             starting: starting_offsets(&options)?,
             fail_on_data_loss: options.boolean("failOnDataLoss", true)?,
             include_headers: options.boolean("includeHeaders", false)?,
-            max_offsets_per_trigger: max_offsets_per_trigger(&options)?,
+            max_offsets_per_trigger,
+            min_offsets_per_trigger,
+            max_trigger_delay: max_trigger_delay(&options)?,
+            min_partitions: options.count("minPartitions")?,
+            max_records_per_partition: options.count("maxRecordsPerPartition")?,
+            isolation_level: isolation_level(&options)?,
+            group: group(&options),
         })
     }
 }
@@ -122,6 +159,16 @@ impl<'a> CaseInsensitive<'a> {
             Some("true") => Ok(true),
             Some("false") => Ok(false),
             Some(other) => fail(format!("Option '{key}' is true or false, not '{other}'")),
+        }
+    }
+
+    fn count(&self, key: &str) -> Result<Option<u64>, OptionError> {
+        match self.get(key) {
+            None => Ok(None),
+            Some(text) => match text.trim().parse::<u64>() {
+                Ok(count @ 1..) => Ok(Some(count)),
+                _ => fail(format!("Option '{key}' is a whole number from 1 on, not '{text}'")),
+            },
         }
     }
 }
@@ -217,9 +264,6 @@ fn refuse_consumer_settings(options: &CaseInsensitive<'_>) -> Result<(), OptionE
 fn refuse_unknown(options: &CaseInsensitive<'_>) -> Result<(), OptionError> {
     for (key, value) in &options.0 {
         let is = |name: &&&str| name.eq_ignore_ascii_case(key);
-        if let Some(name) = NOT_SERVED.iter().find(is) {
-            return fail(format!("Option '{name}' is not served by Ottla yet"));
-        }
         if let Some(setting) = key.strip_prefix("kafka.") {
             check_consumer_setting(setting, value)?;
         } else if NO_EFFECT.iter().any(|name| is(&name)) {
@@ -240,7 +284,8 @@ fn check_consumer_setting(setting: &str, value: &str) -> Result<(), OptionError>
             "Kafka option '{setting}' is not served by Ottla yet: it connects without TLS and SASL"
         ));
     }
-    if setting != "bootstrap.servers" && !is_plain {
+    let is_served = ["bootstrap.servers", "group.id", "isolation.level"].contains(&setting);
+    if !is_served && !is_plain {
         tracing::warn!("Kafka option '{setting}' has no effect in Ottla");
     }
     Ok(())
@@ -286,13 +331,27 @@ fn no_match(options: &CaseInsensitive<'_>) -> Result<NoMatch, OptionError> {
     }
 }
 
-fn max_offsets_per_trigger(options: &CaseInsensitive<'_>) -> Result<Option<u64>, OptionError> {
-    match options.get("maxOffsetsPerTrigger") {
-        None => Ok(None),
-        Some(text) => match text.trim().parse::<u64>() {
-            Ok(limit @ 1..) => Ok(Some(limit)),
-            _ => fail(format!("Option 'maxOffsetsPerTrigger' is a whole number from 1 on, not '{text}'")),
-        },
+fn max_trigger_delay(options: &CaseInsensitive<'_>) -> Result<Duration, OptionError> {
+    let text = options.get("maxTriggerDelay").unwrap_or("15m");
+    let ms = duration_text::parse_ms(text).map_err(|error| OptionError(error.to_string()))?;
+    Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
+}
+
+fn isolation_level(options: &CaseInsensitive<'_>) -> Result<IsolationLevel, OptionError> {
+    match options.get(ISOLATION_LEVEL).map(str::to_lowercase).as_deref() {
+        None | Some("read_uncommitted") => Ok(IsolationLevel::ReadUncommitted),
+        Some("read_committed") => Ok(IsolationLevel::ReadCommitted),
+        Some(other) => fail(format!(
+            "Invalid value {other} for configuration isolation.level: String must be one of: read_committed, \
+             read_uncommitted"
+        )),
+    }
+}
+
+fn group(options: &CaseInsensitive<'_>) -> Group {
+    match options.get(GROUP_ID) {
+        Some(name) => Group::Named(name.to_owned()),
+        None => Group::Prefix(options.get("groupIdPrefix").unwrap_or("spark-kafka-source").to_owned()),
     }
 }
 
@@ -316,6 +375,27 @@ mod tests {
         assert_eq!(options.starting, StartingOffsets::Latest);
         assert!(options.fail_on_data_loss && !options.include_headers);
         assert_eq!(options.max_offsets_per_trigger, Some(7));
+        assert_eq!(options.max_trigger_delay, Duration::from_secs(900));
+        assert_eq!(options.isolation_level, IsolationLevel::ReadUncommitted);
+        assert_eq!(options.group, Group::Prefix("spark-kafka-source".to_owned()));
+    }
+
+    #[test]
+    fn what_the_consumer_is_told_counts() {
+        let options = parse(&[
+            ("subscribe", "t"),
+            ("kafka.group.id", "mine"),
+            ("kafka.isolation.level", "read_committed"),
+            ("maxTriggerDelay", "1m"),
+            ("minOffsetsPerTrigger", "5"),
+        ])
+        .unwrap();
+        assert_eq!(options.group, Group::Named("mine".to_owned()));
+        assert_eq!(options.isolation_level, IsolationLevel::ReadCommitted);
+        assert_eq!(
+            (options.max_trigger_delay, options.min_offsets_per_trigger),
+            (Duration::from_secs(60), Some(5))
+        );
     }
 
     #[test]
@@ -377,6 +457,18 @@ mod tests {
                 "Kafka option 'value.deserializer' is not supported as values",
             ),
             (&[("subscribe", "t"), ("subscribeTo", "x")], "Unknown option 'subscribeto'"),
+            (
+                &[("subscribe", "t"), ("minOffsetsPerTrigger", "8"), ("maxOffsetsPerTrigger", "7")],
+                "The value of minOffsetPerTrigger(8) is higher than the maxOffsetsPerTrigger(7).",
+            ),
+            (
+                &[("subscribe", "t"), ("maxTriggerDelay", "soon")],
+                "Time must be specified as seconds (s), milliseconds (ms)",
+            ),
+            (
+                &[("subscribe", "t"), ("kafka.isolation.level", "x")],
+                "Invalid value x for configuration isolation.level",
+            ),
             (
                 &[("subscribe", "t"), ("kafka.sasl.mechanism", "PLAIN")],
                 "Kafka option 'sasl.mechanism' is not served",

@@ -53,7 +53,7 @@ impl PartitionStream for PartitionRead {
             range: self.range.clone(),
             decoder,
             decoded: VecDeque::new(),
-            high_watermark: 0,
+            readable_end: 0,
             fetching: None,
         };
         let rows = stream::try_unfold(reader, |mut reader| async move {
@@ -84,8 +84,8 @@ struct Reader {
     range: OffsetRange,
     decoder: Decoder,
     decoded: VecDeque<RecordBatch>,
-    /// As of the last fetch.
-    high_watermark: i64,
+    /// The high watermark, or the last stable offset, as of the last fetch.
+    readable_end: i64,
     fetching: Option<SpawnedTask<Result<Option<FetchedPartition>, RequestError>>>,
 }
 
@@ -121,8 +121,12 @@ impl Reader {
                 return Err(KafkaSourceError::Partition { partition, code }.into());
             }
         }
-        self.high_watermark = fetched.high_watermark;
-        let decoded = self.decoder.decode(&fetched.records, self.range.from..self.range.to)?;
+        self.readable_end = match self.source.options().isolation_level {
+            IsolationLevel::ReadUncommitted => fetched.high_watermark,
+            IsolationLevel::ReadCommitted => fetched.last_stable_offset,
+        };
+        let filter = fetched.committed_filter();
+        let decoded = self.decoder.decode(&fetched.records, filter, self.range.from..self.range.to)?;
         self.range.from = decoded.next_offset;
         self.decoded.extend(decoded.batches);
         if self.range.from < self.range.to {
@@ -148,12 +152,12 @@ impl Reader {
     /// For a log that is shorter than it was when the batch was logged.
     fn skip_missing(&mut self) -> Result<(), ReadError> {
         let OffsetRange { partition, from, to } = &self.range;
-        if self.high_watermark >= *to {
+        if self.readable_end >= *to {
             return Err(ReadError::NoProgress(self.range.clone()));
         }
         self.source.report_data_loss(format!(
             "Offsets {from} to {to} of {partition} are wanted, but the log of the partition ends at {}",
-            self.high_watermark
+            self.readable_end
         ))?;
         self.range.from = *to;
         Ok(())
@@ -161,11 +165,16 @@ impl Reader {
 
     fn spawn_fetch(&self) -> SpawnedTask<Result<Option<FetchedPartition>, RequestError>> {
         let client = self.source.client().clone();
-        SpawnedTask::spawn(fetch_one(client, self.range.clone()))
+        let isolation_level = self.source.options().isolation_level;
+        SpawnedTask::spawn(fetch_one(client, self.range.clone(), isolation_level))
     }
 }
 
-async fn fetch_one(client: Client, range: OffsetRange) -> Result<Option<FetchedPartition>, RequestError> {
+async fn fetch_one(
+    client: Client,
+    range: OffsetRange,
+    isolation_level: IsolationLevel,
+) -> Result<Option<FetchedPartition>, RequestError> {
     let max_bytes = fetch_bytes(&range);
     let partition = FetchPartition {
         topic: range.partition.topic,
@@ -173,13 +182,8 @@ async fn fetch_one(client: Client, range: OffsetRange) -> Result<Option<FetchedP
         offset: range.from,
         max_bytes,
     };
-    let fetch = Fetch {
-        partitions: vec![partition],
-        max_wait: MAX_WAIT,
-        min_bytes: 1,
-        max_bytes,
-        isolation_level: IsolationLevel::ReadUncommitted,
-    };
+    let fetch =
+        Fetch { partitions: vec![partition], max_wait: MAX_WAIT, min_bytes: 1, max_bytes, isolation_level };
     Ok(client.fetch(&fetch).await?.pop())
 }
 

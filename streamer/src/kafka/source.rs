@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ottla_client::{Client, Fetch, FetchPartition, IsolationLevel, OffsetSpec, RequestError};
+use ottla_client::{Client, Fetch, FetchPartition, OffsetSpec, RequestError};
 use ottla_protocol::ErrorCode;
 use thiserror::Error;
 
@@ -102,7 +102,15 @@ impl KafkaSource {
 
     /// The ends of all partitions that there are, and the beginnings of those that `known` lacks.
     pub async fn latest_offsets(&self, known: &PartitionOffsets) -> Result<LatestOffsets, KafkaSourceError> {
-        let partitions = self.partitions().await?;
+        let partitions = match self.partitions().await {
+            Err(KafkaSourceError::UnknownTopic { topic, .. })
+                if !known.0.is_empty() && !self.options.fail_on_data_loss =>
+            {
+                tracing::warn!("topic {topic} is gone; failOnDataLoss is false, so the query waits for it");
+                return Ok(LatestOffsets { ends: known.clone(), beginnings: PartitionOffsets::default() });
+            }
+            partitions => partitions?,
+        };
         let added: BTreeSet<_> =
             partitions.iter().filter(|partition| !known.0.contains_key(*partition)).cloned().collect();
         let (ends, beginnings) = tokio::try_join!(
@@ -167,12 +175,17 @@ impl KafkaSource {
             max_wait,
             min_bytes: 1,
             max_bytes: 1,
-            isolation_level: IsolationLevel::ReadUncommitted,
+            isolation_level: self.options.isolation_level,
         };
-        if fetch.partitions.is_empty() {
-            tokio::time::sleep(max_wait).await;
+        let started = tokio::time::Instant::now();
+        let has_answer = if fetch.partitions.is_empty() {
+            false
         } else {
-            self.client.fetch(&fetch).await?;
+            self.client.fetch(&fetch).await?.iter().any(|partition| partition.error.is_none())
+        };
+        if !has_answer {
+            // The broker does not wait where a topic is gone.
+            tokio::time::sleep_until(started + max_wait).await;
         }
         Ok(())
     }
@@ -239,7 +252,7 @@ impl KafkaSource {
             .iter()
             .map(|partition| (partition.topic.as_str(), partition.partition, spec(partition)))
             .collect();
-        let listed = self.client.list_offsets(&wanted).await?;
+        let listed = self.client.list_offsets_isolated(&wanted, self.options.isolation_level).await?;
         let offsets = listed
             .into_iter()
             .map(|listed| (TopicPartition::new(listed.topic, listed.partition), listed.offset));

@@ -1,9 +1,9 @@
 //! A topic, or several, as a source of micro-batches. Spark's `KafkaMicroBatchStream`.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -12,16 +12,18 @@ use datafusion::error::Result as EngineResult;
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 
+use super::group_offsets::GroupOffsets;
 use super::offsets::PartitionOffsets;
 use super::options::{KafkaOptions, StartingOffsets};
 use super::rate_limit::rate_limit;
 use super::read::PartitionRead;
 use super::schema::{self, Column};
 use super::source::{KafkaSource, KafkaSourceError, LatestOffsets, OffsetRange};
+use super::split::split;
 use crate::checkpoint::initial_offsets;
 use crate::progress::offsets_behind_latest;
 use crate::source::{
-    BatchRead, Connections, LatestOffset, Offset, ReadLimit, Source, SourceDefinition, SourceError,
+    BatchRead, LatestOffset, Offset, ReadLimit, Source, SourceContext, SourceDefinition, SourceError,
 };
 
 /// What a query says of a Kafka source.
@@ -44,17 +46,16 @@ impl SourceDefinition for KafkaDefinition {
         self.schema.clone()
     }
 
-    async fn open(
-        &self,
-        folder: &Path,
-        connections: &Arc<Connections>,
-    ) -> Result<Box<dyn Source>, SourceError> {
-        let client = connections.client(&self.options.bootstrap_servers).await?;
+    async fn open(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
+        let client = context.connections.client(&self.options.bootstrap_servers).await?;
         Ok(Box::new(KafkaStream {
+            group_offsets: GroupOffsets::new(client.clone(), &self.options.group, &context.query_id),
             source: KafkaSource::new(client, self.options.clone()),
             schema: self.schema.clone(),
-            initial_offsets: folder.join("0"),
+            initial_offsets: context.folder.join("0"),
             available_now: None,
+            last_trigger: None,
+            is_held_back: false,
         }))
     }
 }
@@ -66,6 +67,31 @@ struct KafkaStream {
     initial_offsets: PathBuf,
     /// All that there is to read, once that is fixed.
     available_now: Option<LatestOffsets>,
+    group_offsets: GroupOffsets,
+    /// When offsets were last given out, for `minOffsetsPerTrigger`.
+    last_trigger: Option<Instant>,
+    /// There are offsets, but too few.
+    is_held_back: bool,
+}
+
+impl KafkaStream {
+    /// Whether there are fewer offsets than `minOffsetsPerTrigger`, and `maxTriggerDelay` is not over. Not for
+    /// `availableNow`, which takes what there is.
+    fn holds_back(&mut self, from: &PartitionOffsets, latest: &LatestOffsets) -> bool {
+        let options = self.source.options();
+        let Some(min) = options.min_offsets_per_trigger.filter(|_| self.available_now.is_none()) else {
+            return false;
+        };
+        let begin = |partition| from.0.get(partition).or_else(|| latest.beginnings.0.get(partition));
+        let new =
+            latest.ends.0.iter().filter_map(|(partition, end)| Some(end.saturating_sub(*begin(partition)?)));
+        let is_due = self.last_trigger.is_none_or(|last| last.elapsed() >= options.max_trigger_delay);
+        let holds_back = !is_due && new.sum::<i64>() < i64::try_from(min).unwrap_or(i64::MAX);
+        if !holds_back {
+            self.last_trigger = Some(Instant::now());
+        }
+        holds_back
+    }
 }
 
 #[async_trait]
@@ -107,6 +133,11 @@ impl Source for KafkaStream {
             Some(fixed) => fixed.clone(),
             None => self.source.latest_offsets(&from).await?,
         };
+        let available = Some(offset(&latest.ends));
+        self.is_held_back = limit == ReadLimit::OwnOptions && self.holds_back(&from, &latest);
+        if self.is_held_back {
+            return Ok(LatestOffset { end: Some(offset(&from)), available });
+        }
         let max = self.source.options().max_offsets_per_trigger.filter(|_| limit == ReadLimit::OwnOptions);
         let end = match max {
             None => latest.ends.clone(),
@@ -116,16 +147,30 @@ impl Source for KafkaStream {
                 rate_limit(max, &known, &latest.ends)
             }
         };
-        Ok(LatestOffset { end: Some(offset(&end)), available: Some(offset(&latest.ends)) })
+        Ok(LatestOffset { end: Some(offset(&end)), available })
     }
 
     async fn batch(&mut self, from: Option<&Offset>, to: &Offset) -> Result<Arc<dyn BatchRead>, SourceError> {
         let to = PartitionOffsets::from_json(&to.0)?;
         let ranges = self.source.ranges(&partition_offsets(from)?, &to).await?;
+        let ranges = split(ranges, self.source.options());
         Ok(Arc::new(KafkaBatch { source: self.source.clone(), schema: self.schema.clone(), ranges }))
     }
 
+    async fn commit(&mut self, end: &Offset) -> Result<(), SourceError> {
+        self.group_offsets.commit(PartitionOffsets::from_json(&end.0)?).await;
+        Ok(())
+    }
+
+    async fn close(&mut self) {
+        self.group_offsets.close().await;
+    }
+
     async fn wait_for_data(&mut self, from: Option<&Offset>, max_wait: Duration) -> Result<(), SourceError> {
+        if self.is_held_back {
+            tokio::time::sleep(max_wait).await;
+            return Ok(());
+        }
         Ok(self.source.wait_for_records(&partition_offsets(from)?, max_wait).await?)
     }
 

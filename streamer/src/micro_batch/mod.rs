@@ -166,6 +166,9 @@ impl StreamingQuery {
         let observer = self.observer.clone();
         observer.lock().event(&StreamingQueryEvent::started(&id, run_id, name, now_ms()));
         let ended = self.run_batches(stop).await;
+        for source in &mut self.sources {
+            source.close().await;
+        }
         let exception = ended.as_ref().err().map(ToString::to_string);
         observer.lock().event(&StreamingQueryEvent::terminated(&id, run_id, exception));
         ended
@@ -243,11 +246,6 @@ impl StreamingQuery {
         let id = standing.next_batch;
         self.checkpoint.log_offsets(id, &OffsetSeq { metadata: Some(metadata.clone()), offsets })?;
         self.step(id, Step::OffsetsLogged)?;
-        for (source, end) in self.sources.iter_mut().zip(&standing.from) {
-            if let Some(end) = end.as_ref().filter(|_| id > 0) {
-                source.commit(end).await?;
-            }
-        }
         self.purge(id)?;
         timing.mark("walCommit");
         let batch = Batch { id, from: standing.from, to, metadata, latest, is_first: id == 0 };
@@ -295,11 +293,21 @@ impl StreamingQuery {
         let commit = CommitMetadata { next_batch_watermark_ms: watermark.watermark_ms() };
         self.checkpoint.log_commit(batch.id, commit)?;
         self.step(batch.id, Step::Committed)?;
+        self.commit_sources(&batch.to).await?;
         timing.mark("commitOffsets");
         let progress = self.progress(batch, timing, run);
         self.observer.lock().progress(&progress);
         self.last_event = Instant::now();
         Ok(watermark)
+    }
+
+    async fn commit_sources(&mut self, ends: &[Option<Offset>]) -> Result<(), SourceError> {
+        for (source, end) in self.sources.iter_mut().zip(ends) {
+            if let Some(end) = end {
+                source.commit(end).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn latest_offsets(&mut self, from: &[Option<Offset>]) -> Result<Vec<LatestOffset>, SourceError> {

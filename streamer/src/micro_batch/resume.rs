@@ -8,7 +8,7 @@ use super::{Batch, Standing, StreamingQuery, StreamingQueryError, now_ms};
 use crate::checkpoint::Resume;
 use crate::checkpoint::offset_log::OffsetSeq;
 use crate::operators::watermark_tracker::WatermarkTracker;
-use crate::source::Offset;
+use crate::source::{Offset, SourceContext};
 use crate::stop::StopSignal;
 use crate::trigger::Trigger;
 
@@ -16,9 +16,13 @@ impl StreamingQuery {
     /// `false` if the query was stopped before its clusters answered.
     pub(super) async fn open_sources(&mut self, stop: &mut StopSignal) -> Result<bool, StreamingQueryError> {
         for (index, definition) in self.runner.definitions().into_iter().enumerate() {
-            let folder = self.checkpoint.source_folder(index);
+            let context = SourceContext {
+                folder: self.checkpoint.source_folder(index),
+                query_id: self.checkpoint.query_id().to_owned(),
+                connections: self.connections.clone(),
+            };
             tokio::select! {
-                source = definition.open(&folder, &self.connections) => self.sources.push(source?),
+                source = definition.open(&context) => self.sources.push(source?),
                 () = stop.requested() => return Ok(false),
             }
         }
@@ -51,6 +55,8 @@ impl StreamingQuery {
                 };
                 let watermark = WatermarkTracker::new(policy, committed.next_batch_watermark_ms);
                 let (from, metadata) = (self.parse(&from)?, from.metadata);
+                // The run before may have been killed after its commit.
+                self.commit_sources(&from).await?;
                 Ok(Some((Standing { next_batch: batch_id, from, metadata, watermark }, false)))
             }
             Resume::Rerun { batch_id, from, to } => {

@@ -17,10 +17,10 @@ use thiserror::Error;
 use crate::catalog::Catalog;
 use crate::conf::{Conf, ConfError};
 use crate::job::JobDefaults;
-use crate::kafka::options::{KafkaOptions, OptionError};
 use crate::options::Options;
 use crate::output_mode::{OutputMode, UnsupportedQuery};
-use crate::source::{SourceDefinition, StreamTable};
+use crate::schema::SchemaError;
+use crate::source::{SourceDefinition, SourceError, StreamTable};
 use crate::sql::SqlError;
 use crate::static_table::StaticTableError;
 
@@ -33,6 +33,8 @@ pub struct Session {
     pub(crate) catalog: Catalog,
     /// Where memory sinks of queries built in Rust have their tables.
     pub(crate) tables: Arc<OnceLock<SessionContext>>,
+    /// Streams that a program declares, by name in lower case.
+    declared: BTreeMap<String, Arc<dyn SourceDefinition>>,
 }
 
 /// A query over streams that Spark would run in this output mode.
@@ -89,26 +91,20 @@ pub enum QueryError {
     #[error(transparent)]
     StaticTable(#[from] StaticTableError),
     #[error(transparent)]
-    Option(#[from] OptionError),
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
     #[error("{0}")]
     Engine(#[from] DataFusionError),
-    #[error(
-        "[DATA_SOURCE_NOT_FOUND] Failed to find the data source: {format}. Make sure the provider name is correct and \
-         the package is properly registered and compatible with your Spark version. SQLSTATE: 42K02. Ottla's source is \
-         kafka"
-    )]
-    UnknownSource { format: String },
     /// What went wrong in a frame that this one is made of.
     #[error(transparent)]
     Step(Arc<QueryError>),
-    #[error("Kafka source has a fixed schema and cannot be set with a custom one")]
-    FixedSchema,
 }
 
 impl Session {
     pub fn new(conf: Conf) -> Result<Session, QueryError> {
         let zone = conf.session_time_zone().parse().map_err(DataFusionError::from)?;
-        Ok(Session { conf, zone, catalog: Catalog::default(), tables: Arc::default() })
+        Ok(Session { conf, zone, catalog: Catalog::default(), tables: Arc::default(), declared: BTreeMap::new() })
     }
 
     pub fn conf(&self) -> &Conf {
@@ -124,6 +120,11 @@ impl Session {
 
     pub fn time_zone(&self) -> Tz {
         self.zone
+    }
+
+    /// `FROM STREAM name` is this stream from now on, whatever a statement declares.
+    pub fn declare(&mut self, name: &str, definition: Arc<dyn SourceDefinition>) {
+        self.declared.insert(name.to_lowercase(), definition);
     }
 
     /// Reads and checks a job of one query, whose undeclared streams are topics, each read with `options`. No broker
@@ -143,12 +144,7 @@ impl Session {
     }
 }
 
-/// The options of a topic that no statement declares: it is what is subscribed to, unless the options say otherwise.
-pub fn topic_options(topic: &str, options: &BTreeMap<String, String>) -> Result<KafkaOptions, OptionError> {
-    let mut options = options.clone();
-    let strategies = ["assign", "subscribe", "subscribepattern"];
-    if !options.keys().any(|key| strategies.contains(&key.to_lowercase().as_str())) {
-        options.insert("subscribe".to_owned(), topic.to_owned());
-    }
-    KafkaOptions::parse(&options)
+/// Whether the options of a Kafka source say what it reads.
+fn has_subscription(options: &Options) -> bool {
+    ["assign", "subscribe", "subscribePattern"].into_iter().any(|key| options.get(key).is_some())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::Schema;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, SchemaError, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
@@ -12,15 +13,14 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement;
 use futures::FutureExt;
 
-use super::{Frame, QueryError, Session, Stream, StreamingPlan, topic_options};
+use super::{Frame, QueryError, Session, Stream, StreamingPlan, has_subscription};
 use crate::catalog::{Catalog, Entry};
-use crate::kafka::options::KafkaOptions;
 use crate::kafka::schema::written_name;
-use crate::kafka::stream::KafkaDefinition;
 use crate::operators::time_window::plan_windows;
 use crate::options::Options;
 use crate::output_mode::OutputMode;
-use crate::source::{SourceDefinition, StreamTable};
+use crate::schema;
+use crate::source::{self, SourceDefinition, StreamTable};
 use crate::sql::relation::OperatorPlanner;
 use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, View};
 use crate::static_table;
@@ -72,34 +72,37 @@ impl Session {
         relation: &Relation,
         defaults: &Options,
     ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
-        let mut options = defaults.clone();
-        if let Some(Entry::Table(table)) = self.catalog.get(&relation.name) {
-            if table.columns.is_some() {
-                return Err(QueryError::FixedSchema);
-            }
-            table.options.iter().for_each(|(key, value)| options.set(key, value));
-            let format = table.format.as_deref().unwrap_or("parquet");
-            return self.define(format, Some(&relation.name), &options);
+        if let Some(declared) = self.declared.get(&relation.name.to_lowercase()) {
+            return Ok(declared.clone());
         }
-        self.define("kafka", Some(&relation.name), &options)
+        let Some(Entry::Table(table)) = self.catalog.get(&relation.name) else {
+            return self.define("kafka", Some(&relation.name), defaults, None);
+        };
+        let format = table.format.as_deref().unwrap_or("parquet");
+        if !is_kafka(format) {
+            return self.define(format, None, &table.options, table.columns.as_deref());
+        }
+        let mut options = defaults.clone();
+        table.options.iter().for_each(|(key, value)| options.set(key, value));
+        self.define(format, Some(&relation.name), &options, table.columns.as_deref())
     }
 
-    /// `topic` is what a Kafka source reads that says nothing else.
+    /// `topic` is what a Kafka source reads that says nothing else. `columns` are in Spark's DDL.
     pub(crate) fn define(
         &self,
         format: &str,
         topic: Option<&str>,
         options: &Options,
+        columns: Option<&str>,
     ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
-        if !format.eq_ignore_ascii_case("kafka") {
-            return Err(QueryError::UnknownSource { format: format.to_owned() });
+        let time_zone = self.conf.session_time_zone();
+        let schema = columns.map(|columns| schema::parse_columns(columns, &time_zone)).transpose()?;
+        let schema = schema.map(|fields| Arc::new(Schema::new(fields)));
+        let mut options = options.clone();
+        if let Some(topic) = topic.filter(|_| is_kafka(format) && !has_subscription(&options)) {
+            options.set("subscribe", topic);
         }
-        let options = options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let options = match topic {
-            Some(topic) => topic_options(topic, &options)?,
-            None => KafkaOptions::parse(&options)?,
-        };
-        Ok(Arc::new(KafkaDefinition::new(options, &self.conf.session_time_zone())))
+        Ok(source::define(format, &options, schema, &time_zone)?)
     }
 
     async fn register_tables(
@@ -118,6 +121,10 @@ impl Session {
         }
         Ok(())
     }
+}
+
+fn is_kafka(format: &str) -> bool {
+    format.eq_ignore_ascii_case("kafka")
 }
 
 /// The plan of a SELECT whose tables `state` knows, and the names of its columns.

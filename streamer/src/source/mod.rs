@@ -5,12 +5,20 @@
 
 mod connections;
 mod error;
+mod formats;
+mod generated;
+mod long_offset;
+mod memory;
+mod rate;
+mod rate_micro_batch;
+mod rows_in_memory;
 mod scan;
+mod socket;
 mod table;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +30,10 @@ use datafusion::physical_plan::ExecutionPlan;
 
 pub use connections::Connections;
 pub use error::SourceError;
+pub use formats::{FORMATS, SourceFormat, define};
+pub use memory::{MemoryStream, MemoryStreamError};
 pub(crate) use scan::{StreamScanExec, reads_stream};
+pub use socket::SocketError;
 pub use table::StreamTable;
 pub(crate) use table::is_streaming;
 
@@ -35,12 +46,25 @@ pub struct Offset(pub String);
 pub trait SourceDefinition: Send + Sync + fmt::Debug {
     fn schema(&self) -> SchemaRef;
 
-    /// `folder` is the source's own in the checkpoint, `sources/<i>`; it may not exist yet.
-    async fn open(
-        &self,
-        folder: &Path,
-        connections: &Arc<Connections>,
-    ) -> Result<Box<dyn Source>, SourceError>;
+    async fn open(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError>;
+}
+
+/// What a source may need to know of its query, beside its options.
+#[derive(Clone, Debug)]
+pub struct SourceContext {
+    /// The source's own in the checkpoint, `sources/<i>`; it may not exist yet.
+    pub folder: PathBuf,
+    /// Of the checkpoint: the same in every run of the query.
+    pub query_id: String,
+    pub connections: Arc<Connections>,
+}
+
+#[cfg(test)]
+impl SourceContext {
+    fn for_tests(folder: &std::path::Path) -> SourceContext {
+        let connections = Arc::new(Connections::new(|_| {}));
+        SourceContext { folder: folder.to_owned(), query_id: "test".to_owned(), connections }
+    }
 }
 
 /// One stream of a running query.
@@ -68,10 +92,14 @@ pub trait Source: Send {
     /// The rows behind `from` up to `to`.
     async fn batch(&mut self, from: Option<&Offset>, to: &Offset) -> Result<Arc<dyn BatchRead>, SourceError>;
 
-    /// All batches up to `end` are in the sink: what lies before is not asked for again.
+    /// All batches up to `end` are in the sink and in `commits/N`: what lies before is not asked for again. Told right
+    /// after each batch, and once more when a query goes on.
     async fn commit(&mut self, _end: &Offset) -> Result<(), SourceError> {
         Ok(())
     }
+
+    /// The query ends.
+    async fn close(&mut self) {}
 
     /// Returns as soon as there may be rows behind `from`, at the latest after `max_wait`.
     async fn wait_for_data(&mut self, from: Option<&Offset>, max_wait: Duration) -> Result<(), SourceError>;

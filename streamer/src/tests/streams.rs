@@ -34,8 +34,8 @@ use crate::progress::StreamingQueryProgress;
 use crate::session::{Session, Stream, StreamingPlan};
 use crate::sink::{JsonLinesSink, Sink, SinkBatch, SinkError};
 use crate::source::{
-    BatchRead, Connections, LatestOffset, Offset, ReadLimit, Source, SourceDefinition, SourceError,
-    StreamTable,
+    BatchRead, Connections, LatestOffset, Offset, ReadLimit, Source, SourceContext, SourceDefinition,
+    SourceError, StreamTable,
 };
 use crate::stop;
 use crate::trigger::Trigger;
@@ -110,7 +110,7 @@ impl SourceDefinition for Pieces {
         schema()
     }
 
-    async fn open(&self, _: &Path, _: &Arc<Connections>) -> Result<Box<dyn Source>, SourceError> {
+    async fn open(&self, _: &SourceContext) -> Result<Box<dyn Source>, SourceError> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -11,6 +11,7 @@ mod exactly_once;
 mod expressions;
 mod harness;
 mod jobs;
+mod kafka_options;
 mod killed;
 mod resume;
 mod source_options;
