@@ -28,6 +28,7 @@ pub mod options;
 pub mod output_mode;
 pub mod progress;
 mod rows;
+pub mod schema;
 pub mod session;
 pub mod sink;
 pub mod source;
