@@ -36,6 +36,7 @@ pub mod sql;
 pub mod state;
 mod static_table;
 pub mod stop;
+pub mod test_kit;
 #[cfg(test)]
 mod tests;
 pub mod trigger;

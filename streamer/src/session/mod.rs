@@ -104,7 +104,13 @@ pub enum QueryError {
 impl Session {
     pub fn new(conf: Conf) -> Result<Session, QueryError> {
         let zone = conf.session_time_zone().parse().map_err(DataFusionError::from)?;
-        Ok(Session { conf, zone, catalog: Catalog::default(), tables: Arc::default(), declared: BTreeMap::new() })
+        Ok(Session {
+            conf,
+            zone,
+            catalog: Catalog::default(),
+            tables: Arc::default(),
+            declared: BTreeMap::new(),
+        })
     }
 
     pub fn conf(&self) -> &Conf {
