@@ -13,10 +13,10 @@ pub(super) fn parse(text: &str, time_zone: &str) -> Result<DataType, SchemaError
     }
     let parser = || Parser { tokens: &tokens, at: 0, depth: 0, time_zone };
     let mut alone = parser();
-    if let Ok(data_type) = alone.data_type()
-        && alone.peek().is_none()
-    {
-        return Ok(data_type);
+    match alone.data_type() {
+        Ok(data_type) if alone.peek().is_none() => return Ok(data_type),
+        Err(SchemaError::TooLarge) => return Err(SchemaError::TooLarge),
+        _ => {}
     }
     // One word is meant to be a type.
     if let [Token::Word(name)] = tokens.as_slice() {
