@@ -25,6 +25,15 @@ pub const SETTINGS: &[Setting] = &[
         check: |value| value.parse::<Tz>().map(drop).map_err(|e| e.to_string()),
     },
     Setting {
+        key: ANSI_ENABLED,
+        default: "true",
+        doc: "a value that cannot be cast, and a division by zero, is an error; if not, it is null",
+        check: |value| match value.to_lowercase().as_str() {
+            "true" | "false" => Ok(()),
+            _ => Err("expected true or false".to_owned()),
+        },
+    },
+    Setting {
         key: MIN_BATCHES_TO_RETAIN,
         default: "100",
         doc: "batches whose logs are kept in the checkpoint",
@@ -57,6 +66,7 @@ const NO_DATA_BATCHES: &str = "spark.sql.streaming.noDataMicroBatches.enabled";
 const LATE_ROWS: &str = "ottla.lateRows";
 const MEMORY_LIMIT: &str = "ottla.stateStore.memoryLimit";
 const WATERMARK_POLICY: &str = "spark.sql.streaming.multipleWatermarkPolicy";
+const ANSI_ENABLED: &str = "spark.sql.ansi.enabled";
 const SESSION_TIME_ZONE: &str = "spark.sql.session.timeZone";
 const MIN_BATCHES_TO_RETAIN: &str = "spark.sql.streaming.minBatchesToRetain";
 
@@ -119,6 +129,10 @@ impl Conf {
             .or_else(local)
             .filter(|name| name.parse::<Tz>().is_ok())
             .unwrap_or_else(|| "UTC".to_owned())
+    }
+
+    pub fn ansi(&self) -> bool {
+        self.values.get(ANSI_ENABLED).is_none_or(|value| value.eq_ignore_ascii_case("true"))
     }
 
     pub fn min_batches_to_retain(&self) -> u64 {

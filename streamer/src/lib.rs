@@ -12,6 +12,7 @@ pub mod checkpoint;
 pub mod conf;
 mod crash_point;
 pub mod data_frame;
+mod datetime;
 pub mod duration_text;
 pub mod event;
 pub mod explain;

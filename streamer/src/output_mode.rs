@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use datafusion::arrow::datatypes::Field;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan};
+use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Window};
 use thiserror::Error;
 
 use crate::operators::dedup::Deduplicate;
@@ -135,6 +135,24 @@ pub fn check(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuer
     }
 }
 
+fn window_functions(window: &Window) -> UnsupportedQuery {
+    let functions = window.window_expr.iter().map(ToString::to_string);
+    UnsupportedQuery::Window(functions.collect::<Vec<_>>().join(", "))
+}
+
+/// Refuses window functions, which are refused in every mode.
+pub(crate) fn refuse_window_functions(plan: &LogicalPlan) -> Result<(), UnsupportedQuery> {
+    let mut refused = Ok(());
+    // The closure never fails, so neither does the walk.
+    let _ = plan.apply_with_subqueries(|node| {
+        if let (LogicalPlan::Window(window), true) = (node, refused.is_ok()) {
+            refused = Err(window_functions(window));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    refused
+}
+
 /// Only in append mode is what an aggregation gives out final, and can go into another stateful operator.
 fn check_chain(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQuery> {
     if mode == OutputMode::Append {
@@ -206,10 +224,7 @@ impl Operators {
                 Ok(())
             }
             LogicalPlan::Limit(_) => Err(UnsupportedQuery::NotServed("LIMIT")),
-            LogicalPlan::Window(window) => {
-                let functions = window.window_expr.iter().map(ToString::to_string);
-                Err(UnsupportedQuery::Window(functions.collect::<Vec<_>>().join(", ")))
-            }
+            LogicalPlan::Window(window) => Err(window_functions(window)),
             LogicalPlan::Join(join) => Ok(stream_join::check::check(join, mode)?),
             LogicalPlan::Union(union) if !union.inputs.iter().all(|input| is_streaming(input)) => {
                 Err(UnsupportedQuery::Union)

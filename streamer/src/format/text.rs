@@ -151,7 +151,7 @@ pub(super) fn date(array: &dyn Array, row: usize) -> String {
     days.map_or_else(String::new, |date| date.format("%Y-%m-%d").to_string())
 }
 
-pub(super) fn decimal(value: i128, scale: i8) -> String {
+pub(crate) fn decimal(value: i128, scale: i8) -> String {
     let digits = value.unsigned_abs().to_string();
     let scale = usize::try_from(scale).unwrap_or(0);
     let padded = format!("{digits:0>width$}", width = scale + 1);

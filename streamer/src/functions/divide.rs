@@ -11,12 +11,14 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl,
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct Divide {
     signature: Signature,
+    /// Whether zero is an error as divisor; else the quotient is null.
+    ansi: bool,
 }
 
 impl Divide {
-    pub(super) fn new() -> Divide {
+    pub(super) fn new(ansi: bool) -> Divide {
         let arguments = vec![DataType::Float64, DataType::Float64];
-        Divide { signature: Signature::exact(arguments, Volatility::Immutable) }
+        Divide { signature: Signature::exact(arguments, Volatility::Immutable), ansi }
     }
 
     /// Decimals have rules of their own.
@@ -43,10 +45,15 @@ impl ScalarUDFImpl for Divide {
         let [dividends, divisors] = values.as_slice() else {
             return datafusion::common::internal_err!("divide takes two arguments");
         };
-        if divides_by_zero(dividends.as_ref(), divisors.as_primitive::<Float64Type>()) {
+        let divisors = divisors.as_primitive::<Float64Type>();
+        if !self.ansi {
+            let divisors: Float64Array = divisors.unary_opt(|divisor| (divisor != 0.0).then_some(divisor));
+            return Ok(ColumnarValue::Array(Arc::new(div(dividends, &divisors)?)));
+        }
+        if divides_by_zero(dividends.as_ref(), divisors) {
             return exec_err!(
-                "[DIVIDE_BY_ZERO] Division by zero. Use nullif(divisor, 0) to tolerate divisor being 0 and return NULL \
-                 instead. SQLSTATE: 22012"
+                "[DIVIDE_BY_ZERO] Division by zero. Use `try_divide` to tolerate divisor being 0 and return NULL \
+                 instead. If necessary set \"spark.sql.ansi.enabled\" to \"false\" to bypass this error. SQLSTATE: 22012"
             );
         }
         Ok(ColumnarValue::Array(Arc::new(div(dividends, divisors)?)))

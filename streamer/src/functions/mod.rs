@@ -1,11 +1,14 @@
 //! What DataFusion and `datafusion-spark` lack of Spark's functions and casts.
 
+mod cast;
 mod cast_to_string;
 mod divide;
-mod get_json_object;
-mod json_path;
-mod json_scan;
+
+pub(crate) mod json;
+mod map;
 mod spark_types;
+pub(crate) mod syntax;
+mod time_text;
 pub(crate) mod time_window;
 
 use std::sync::Arc;
@@ -17,16 +20,26 @@ use datafusion::logical_expr::ScalarUDF;
 
 /// Functions of DataFusion under names of Spark's that mean something else there, such as other date patterns.
 const NOT_SPARK_S: &[&str] =
-    &["date_format", "to_char", "to_date", "to_timestamp", "from_unixtime", "regexp_replace"];
+    &["to_char", "date_format", "to_date", "to_timestamp", "from_unixtime", "regexp_replace"];
 
-pub(crate) fn register(registry: &mut dyn FunctionRegistry, time_zone: &str, zone: Tz) -> Result<()> {
-    registry.register_udf(Arc::new(ScalarUDF::from(get_json_object::GetJsonObject::new())))?;
-    for function in time_window::all() {
-        registry.register_udf(Arc::new(function))?;
-    }
+pub(crate) fn register(
+    registry: &mut dyn FunctionRegistry,
+    time_zone: &str,
+    zone: Tz,
+    ansi: bool,
+) -> Result<()> {
     for name in NOT_SPARK_S {
         registry.deregister_udf(name)?;
     }
-    let rewrite = spark_types::SparkTypes::new(time_zone, zone);
+    for function in time_text::all(time_zone, zone, ansi) {
+        registry.register_udf(Arc::new(function))?;
+    }
+    registry.register_udf(Arc::new(ScalarUDF::from(json::GetJsonObject::new())))?;
+    registry.register_udf(Arc::new(ScalarUDF::from(json::FromJson::new(time_zone))))?;
+    registry.register_udf(Arc::new(ScalarUDF::from(map::SparkMap::new())))?;
+    for function in time_window::all() {
+        registry.register_udf(Arc::new(function))?;
+    }
+    let rewrite = spark_types::SparkTypes::new(time_zone, zone, ansi);
     registry.register_function_rewrite(Arc::new(rewrite))
 }

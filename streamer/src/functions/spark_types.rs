@@ -12,22 +12,30 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, ScalarUDF, TryCast};
 
+use super::cast::{OnError, SparkCast};
 use super::cast_to_string::CastToString;
 use super::divide::Divide;
+use super::json::FromJson;
 
 #[derive(Debug)]
 pub(super) struct SparkTypes {
     timestamp: DataType,
     cast_to_string: Arc<ScalarUDF>,
     divide: Arc<ScalarUDF>,
+    time_zone: String,
+    zone: Tz,
+    ansi: bool,
 }
 
 impl SparkTypes {
-    pub(super) fn new(time_zone: &str, zone: Tz) -> SparkTypes {
+    pub(super) fn new(time_zone: &str, zone: Tz, ansi: bool) -> SparkTypes {
         SparkTypes {
             timestamp: DataType::Timestamp(TimeUnit::Microsecond, Some(time_zone.into())),
             cast_to_string: Arc::new(ScalarUDF::from(CastToString::new(zone))),
-            divide: Arc::new(ScalarUDF::from(Divide::new())),
+            divide: Arc::new(ScalarUDF::from(Divide::new(ansi))),
+            time_zone: time_zone.to_owned(),
+            zone,
+            ansi,
         }
     }
 
@@ -37,10 +45,40 @@ impl SparkTypes {
 }
 
 impl SparkTypes {
+    fn is_quotient(&self, expr: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
+        Ok(expr.op == Operator::Divide
+            && Divide::serves(&expr.left.get_type(schema)?)
+            && Divide::serves(&expr.right.get_type(schema)?))
+    }
+
     fn quotient(&self, BinaryExpr { left, right, .. }: BinaryExpr) -> Expr {
         let double = |side: Box<Expr>| Expr::Cast(Cast::new(side, DataType::Float64));
         let sides = vec![double(left), double(right)];
         Expr::ScalarFunction(ScalarFunction::new_udf(self.divide.clone(), sides))
+    }
+
+    /// `None` where Arrow casts as Spark does.
+    fn cast(&self, inner: &Expr, target: &DataType, is_try: bool, schema: &DFSchema) -> Result<Option<Expr>> {
+        let from = inner.get_type(schema)?;
+        if *target == DataType::Utf8 && CastToString::differs_from_arrow(&from) {
+            return Ok(Some(self.to_string(inner.clone())));
+        }
+        // What DataFusion takes `TIMESTAMP` for.
+        let target = match target {
+            DataType::Timestamp(TimeUnit::Nanosecond, None) => &self.timestamp,
+            other => other,
+        };
+        if !SparkCast::differs_from_arrow(&from, target) {
+            return Ok(None);
+        }
+        let on_error = match (is_try, self.ansi) {
+            (true, _) => OnError::Null,
+            (false, true) => OnError::Fail,
+            (false, false) => OnError::Wrap,
+        };
+        let cast = SparkCast::new(target.clone(), on_error, &self.time_zone, self.zone);
+        let cast = ScalarFunction::new_udf(Arc::new(ScalarUDF::from(cast)), vec![inner.clone()]);
+        Ok(Some(Expr::ScalarFunction(cast)))
     }
 }
 
@@ -50,34 +88,21 @@ impl FunctionRewrite for SparkTypes {
     }
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
-        if let Expr::BinaryExpr(division) = &expr
-            && division.op == Operator::Divide
-            && Divide::serves(&division.left.get_type(schema)?)
-            && Divide::serves(&division.right.get_type(schema)?)
-        {
-            return Ok(Transformed::yes(self.quotient(division.clone())));
-        }
-        let (inner, target) = match &expr {
-            Expr::Cast(Cast { expr, field }) | Expr::TryCast(TryCast { expr, field }) => {
-                (expr, field.data_type())
+        let planned = match &expr {
+            Expr::BinaryExpr(division) if self.is_quotient(division, schema)? => {
+                Some(self.quotient(division.clone()))
             }
+            Expr::Cast(Cast { expr, field }) => self.cast(expr, field.data_type(), false, schema)?,
+            Expr::TryCast(TryCast { expr, field }) => self.cast(expr, field.data_type(), true, schema)?,
             Expr::ScalarFunction(function) if function.name() == "now" => {
-                let cast = Cast::new(Box::new(expr), self.timestamp.clone());
-                return Ok(Transformed::yes(Expr::Cast(cast)));
+                Some(Expr::Cast(Cast::new(Box::new(expr.clone()), self.timestamp.clone())))
             }
-            _ => return Ok(Transformed::no(expr)),
+            Expr::ScalarFunction(function) => match function.func.inner().downcast_ref::<FromJson>() {
+                Some(from_json) => Some(from_json.planned(function.args.clone(), self.zone)?),
+                None => None,
+            },
+            _ => None,
         };
-        if *target == DataType::Utf8 && CastToString::differs_from_arrow(&inner.get_type(schema)?) {
-            return Ok(Transformed::yes(self.to_string(inner.as_ref().clone())));
-        }
-        // What DataFusion takes `TIMESTAMP` for.
-        if *target != DataType::Timestamp(TimeUnit::Nanosecond, None) {
-            return Ok(Transformed::no(expr));
-        }
-        let (inner, target) = (inner.clone(), self.timestamp.clone());
-        Ok(Transformed::yes(match expr {
-            Expr::TryCast(_) => Expr::TryCast(TryCast::new(inner, target)),
-            _ => Expr::Cast(Cast::new(inner, target)),
-        }))
+        Ok(planned.map_or_else(|| Transformed::no(expr), Transformed::yes))
     }
 }

@@ -15,6 +15,7 @@ use super::dedup::Deduplicate;
 use super::joins::plan_joins;
 use super::stream_join::StreamJoin;
 use super::watermark::EventTimeWatermark;
+use crate::functions::json::prune_json;
 
 /// DataFusion's planner, which knows our nodes as well.
 #[derive(Debug)]
@@ -28,7 +29,8 @@ impl QueryPlanner for StreamingQueryPlanner {
         session: &dyn Session,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let planner = DefaultPhysicalPlanner::with_extension_planners(vec![Arc::new(StreamingNodes)]);
-        planner.create_physical_plan(&plan_joins(plan.clone())?, session).await
+        let plan = plan_joins(prune_json(plan.clone())?)?;
+        planner.create_physical_plan(&plan, session).await
     }
 }
 

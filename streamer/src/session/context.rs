@@ -11,6 +11,7 @@ use datafusion_spark::SessionStateBuilderSpark;
 
 use super::Session;
 use crate::functions;
+use crate::functions::syntax::SparkSyntax;
 use crate::operators::planner::StreamingQueryPlanner;
 use crate::sql::types::SparkTypePlanner;
 
@@ -20,6 +21,7 @@ impl Session {
         let time_zone = self.conf.session_time_zone();
         let state = SessionStateBuilder::new()
             .with_config(session_config(&time_zone))
+            .with_expr_planners(vec![Arc::new(SparkSyntax)])
             .with_default_features()
             .with_spark_features()
             .with_type_planner(Arc::new(SparkTypePlanner { time_zone: time_zone.as_str().into() }))
@@ -27,7 +29,7 @@ impl Session {
             .with_physical_optimizer_rules(physical_optimizer_rules())
             .build();
         let context = SessionContext::new_with_state(state);
-        functions::register(&mut *context.state_ref().write(), &time_zone, self.zone)?;
+        functions::register(&mut *context.state_ref().write(), &time_zone, self.zone, self.conf.ansi())?;
         Ok(context)
     }
 }
@@ -49,6 +51,8 @@ fn session_config(time_zone: &str) -> SessionConfig {
     options.optimizer.join_reordering = false;
     // As Spark: a key that is null has no partner, and such a row does not move the watermark.
     options.optimizer.filter_null_join_keys = true;
+    // It would put fields of one text apart, each with a parse of its own (see `functions::json::prune`).
+    options.optimizer.enable_leaf_expression_pushdown = false;
     // Spark sorts nulls first, and last when descending.
     options.sql_parser.default_null_ordering = "nulls_min".to_owned();
     config

@@ -18,7 +18,7 @@ use crate::catalog::{Catalog, Entry};
 use crate::kafka::schema::written_name;
 use crate::operators::time_window::plan_windows;
 use crate::options::Options;
-use crate::output_mode::OutputMode;
+use crate::output_mode::{self, OutputMode};
 use crate::schema;
 use crate::source::{self, SourceDefinition, StreamTable};
 use crate::sql::relation::OperatorPlanner;
@@ -142,6 +142,7 @@ pub(super) fn plan_select(
     let plan = planned.map_err(|error| analysis_error(&error, select))?;
     // For the errors, which know their places here.
     let windows = plan_windows(plan.clone()).map_err(|error| analysis_error(&error, select))?;
+    output_mode::refuse_window_functions(&windows)?;
     state.optimize(&windows).map_err(|error| analysis_error(&error, select))?;
     let planned: Vec<_> =
         plan.schema().fields().iter().map(|field| written_name(field.name()).to_owned()).collect();

@@ -11,6 +11,7 @@ mod column_name;
 mod cursor;
 mod dialect;
 mod error;
+mod field_access;
 mod from_clause;
 mod generator;
 mod interval;

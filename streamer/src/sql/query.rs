@@ -14,7 +14,7 @@ use super::from_clause::{self, Watermark};
 use super::relation::RelationOperator;
 use super::resolve::Relation;
 use super::tokens::{Spelling, Tokens, is_word, join_strings, unexpected};
-use super::{generator, interval, time_window};
+use super::{field_access, generator, interval, time_window};
 
 /// A query as it was written. Which names mean what is another question: see [`QueryText::resolve`].
 #[derive(Clone, Debug)]
@@ -60,6 +60,7 @@ impl QueryText {
         }
         let generators = generator::rewrite(&mut query);
         time_window::write_out(&mut query);
+        field_access::write_out(&mut query);
         let spelling = tokens.spelling.clone();
         let columns = output_columns(&query.body, &spelling);
         tell_columns_apart(&mut query.body);

@@ -54,8 +54,8 @@ fn errors_are_told_before_any_broker_is_asked() {
         ),
         (&["sql", "SELECT\n  valeu FROM STREAM t"], "SQLSTATE: 42703; line 2 pos 2"),
         (
-            &["sql", "SELECT date_format(timestamp, 'yyyy') FROM STREAM t"],
-            "[UNRESOLVED_ROUTINE] Cannot resolve routine `date_format`",
+            &["sql", "SELECT no_such_format(timestamp, 'yyyy') FROM STREAM t"],
+            "[UNRESOLVED_ROUTINE] Cannot resolve routine `no_such_format`",
         ),
         (&["run", "no-such-job.sql"], "cannot read the job no-such-job.sql"),
         (&["sql", "SELECT value FROM STREAM t", "--output-mode", "some"], "STREAMING_OUTPUT_MODE.INVALID"),

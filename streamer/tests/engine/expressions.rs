@@ -38,13 +38,30 @@ async fn results_are_spark_s() {
         ("hex(value)", "\"3132\""),
         ("date_trunc('DAY', timestamp)", "\"2023-11-14T00:00:00.000Z\""),
         ("get_json_object('{\"a\":[1,2]}', '$.a[1]')", "\"2\""),
+        ("from_json('{\"A\":1,\"b\":[1.5]}', 'A INT, b ARRAY<DOUBLE>')", "{\"A\":1,\"b\":[1.5]}"),
+        ("from_json('{\"A\":1,\"b\":[1.5]}', 'A INT, b ARRAY<DOUBLE>').a", "1"),
+        (
+            "from_json('{\"t\":\"27/11/2026\"}', 't DATE', map('dateFormat', 'dd/MM/yyyy')).t",
+            "\"2026-11-27\"",
+        ),
+        (
+            "from_json('{\"t\":\"2026-11-27T10:00:00+02:00\"}', 't TIMESTAMP').t",
+            "\"2026-11-27T08:00:00.000Z\"",
+        ),
     ] {
         assert_eq!(evaluate(&kafka, expression).await, Ok(format!("{{\"x\":{x}}}")), "{expression}");
     }
     for (expression, message) in [
         ("n / 0", "[DIVIDE_BY_ZERO]"),
         ("n / (offset * 0.5)", "[DIVIDE_BY_ZERO]"),
-        ("CAST('twelve' AS INT)", "Cannot cast string 'twelve'"),
+        ("CAST('twelve' AS INT)", "[CAST_INVALID_INPUT] The value 'twelve' of the type"),
+        ("from_json('{}', 'a FOO')", "[UNSUPPORTED_DATATYPE] Unsupported data type \"FOO\""),
+        ("from_json('{}', 'a INT').b", "[FIELD_NOT_FOUND] No such struct field `b` in `a`"),
+        ("from_json(value, 'a INT')", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE]"),
+        (
+            "from_json('x', 'a INT', map('mode', 'FAILFAST'))",
+            "[MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION]",
+        ),
     ] {
         let error = evaluate(&kafka, expression).await.unwrap_err();
         assert!(error.contains(message), "{expression}: {error}");

@@ -2,7 +2,8 @@
 //!
 //! Broken JSON has no values.
 
-use super::json_scan::{Malformed, Scanner, unescape};
+use super::scanner::{Dialect, Malformed, Scanner};
+use super::string::RawString;
 
 /// `$.carrier`, `$.legs[0]['from city']`, `$.legs[*].to`.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,7 +34,7 @@ impl JsonPath {
 
     /// Appends what the path leads to and says whether there is such a thing.
     pub(super) fn evaluate(&self, json: &str, found: &mut String) -> bool {
-        find(&mut Scanner::new(json), &self.0, Style::Raw, found).unwrap_or(false)
+        find(&mut Scanner::new(json, Dialect::STANDARD), &self.0, Style::Raw, found).unwrap_or(false)
     }
 }
 
@@ -71,15 +72,14 @@ fn find(
     found: &mut String,
 ) -> Result<bool, Malformed> {
     match (scanner.peek()?, path) {
-        ('"' | '\'', []) if style == Style::Raw => {
-            let text = scanner.string()?;
-            unescape(text, found)?;
+        (b'"' | b'\'', []) if style == Style::Raw => {
+            scanner.string()?.append_to(found)?;
             Ok(true)
         }
         (_, []) => scanner.copy(found).map(|()| true),
-        ('{', [Step::Field(name), rest @ ..]) => find_field(scanner, name, rest, style, found),
-        ('[', [Step::Index(index), rest @ ..]) => find_element(scanner, *index, rest, style, found),
-        ('[', [Step::Elements, rest @ ..]) => find_elements(scanner, rest, style, found),
+        (b'{', [Step::Field(name), rest @ ..]) => find_field(scanner, name, rest, style, found),
+        (b'[', [Step::Index(index), rest @ ..]) => find_element(scanner, *index, rest, style, found),
+        (b'[', [Step::Elements, rest @ ..]) => find_elements(scanner, rest, style, found),
         _ => scanner.skip().map(|()| false),
     }
 }
@@ -151,13 +151,8 @@ fn find_elements(
     Ok(count > 0 || style == Style::Quoted)
 }
 
-fn is_named(escaped: &str, name: &str) -> Result<bool, Malformed> {
-    if !escaped.contains('\\') {
-        return Ok(escaped == name);
-    }
-    let mut text = String::new();
-    unescape(escaped, &mut text)?;
-    Ok(text == name)
+fn is_named(member: RawString<'_>, name: &str) -> Result<bool, Malformed> {
+    member.with(&mut String::new(), |text| text == name)
 }
 
 #[cfg(test)]

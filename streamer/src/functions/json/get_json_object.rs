@@ -7,15 +7,15 @@ use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
-use super::json_path::JsonPath;
+use super::path::JsonPath;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct GetJsonObject {
+pub(in crate::functions) struct GetJsonObject {
     signature: Signature,
 }
 
 impl GetJsonObject {
-    pub(super) fn new() -> GetJsonObject {
+    pub(in crate::functions) fn new() -> GetJsonObject {
         let arguments = vec![DataType::Utf8, DataType::Utf8];
         GetJsonObject { signature: Signature::exact(arguments, Volatility::Immutable) }
     }

@@ -1,0 +1,26 @@
+//! JSON: one scanner over bytes, and the functions that read with it.
+
+mod array_column;
+mod column;
+mod from_json;
+mod get_json_object;
+mod number;
+mod options;
+mod parse_json;
+mod path;
+mod plain_run;
+#[cfg(test)]
+mod plan_tests;
+mod prune;
+mod reader;
+mod scalar_column;
+mod scanner;
+mod share;
+mod string;
+mod struct_column;
+mod text_column;
+
+pub(super) use from_json::FromJson;
+pub(super) use get_json_object::GetJsonObject;
+pub(super) use number::decimal;
+pub(crate) use prune::prune_json;

@@ -1,0 +1,131 @@
+//! The options of Spark's JSON reader. Their names are not case-sensitive; unknown ones mean nothing, as in Spark.
+
+use std::collections::HashMap;
+
+use datafusion::error::{DataFusionError, Result};
+
+use super::scanner::Dialect;
+use crate::datetime::pattern::Pattern;
+use crate::datetime::text;
+use crate::datetime::zone::Zone;
+
+/// What becomes of a record that does not fit the schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Mode {
+    /// What does not fit is null.
+    Permissive,
+    FailFast,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct JsonOptions {
+    pub(super) mode: Mode,
+    /// The column that takes the text of a record that does not fit.
+    pub(super) corrupt_record: String,
+    pub(super) dialect: Dialect,
+    pub(super) times: TimeReader,
+}
+
+impl JsonOptions {
+    /// `given` are the options as they were written; `zone` is the session's.
+    pub(super) fn new(given: &[(String, String)], zone: Zone) -> Result<JsonOptions> {
+        let options: HashMap<String, &str> =
+            given.iter().map(|(key, value)| (key.to_lowercase(), value.as_str())).collect();
+        let flag = |name: &str, default: bool| match options.get(&name.to_lowercase()) {
+            None => Ok(default),
+            Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+            Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+            Some(value) => plan_error(format!("the option {name} is true or false, not \"{value}\"")),
+        };
+        let pattern =
+            |name: &str| options.get(&name.to_lowercase()).map(|pattern| Pattern::parse(pattern)).transpose();
+        let zone = match options.get("timezone") {
+            Some(name) => match Zone::named(name) {
+                Some(zone) => zone,
+                None => return plan_error(format!("the option timeZone is no time zone: \"{name}\"")),
+            },
+            None => zone,
+        };
+        Ok(JsonOptions {
+            mode: mode(options.get("mode").copied())?,
+            corrupt_record: options
+                .get("columnnameofcorruptrecord")
+                .unwrap_or(&"_corrupt_record")
+                .to_string(),
+            dialect: Dialect {
+                single_quotes: flag("allowSingleQuotes", true)?,
+                unquoted_names: flag("allowUnquotedFieldNames", false)?,
+                comments: flag("allowComments", false)?,
+                leading_zeros: flag("allowNumericLeadingZeros", false)?,
+                any_escape: flag("allowBackslashEscapingAnyCharacter", false)?,
+                control_characters: flag("allowUnquotedControlChars", false)?,
+                non_numeric: flag("allowNonNumericNumbers", true)?,
+            },
+            times: TimeReader {
+                zone,
+                now_micros: 0,
+                timestamp: pattern("timestampFormat")?,
+                timestamp_ntz: pattern("timestampNTZFormat")?,
+                date: pattern("dateFormat")?,
+            },
+        })
+    }
+}
+
+/// An unknown mode is the default one, with a warning, as in Spark.
+fn mode(name: Option<&str>) -> Result<Mode> {
+    match name.map(str::to_uppercase).as_deref() {
+        None | Some("PERMISSIVE") => Ok(Mode::Permissive),
+        Some("FAILFAST") => Ok(Mode::FailFast),
+        Some("DROPMALFORMED") => plan_error(
+            "[PARSE_MODE_UNSUPPORTED] The function `from_json` doesn't support the DROPMALFORMED mode. Acceptable modes \
+             are PERMISSIVE and FAILFAST. SQLSTATE: 42601"
+                .to_owned(),
+        ),
+        Some(other) => {
+            tracing::warn!("{other} is not a valid parse mode. Using PERMISSIVE.");
+            Ok(Mode::Permissive)
+        }
+    }
+}
+
+fn plan_error<T>(message: String) -> Result<T> {
+    Err(DataFusionError::Plan(message))
+}
+
+/// Reads times as the options say.
+#[derive(Clone, Debug)]
+pub(super) struct TimeReader {
+    zone: Zone,
+    /// For times without a date.
+    pub(super) now_micros: i64,
+    timestamp: Option<Pattern>,
+    timestamp_ntz: Option<Pattern>,
+    date: Option<Pattern>,
+}
+
+impl TimeReader {
+    /// Microseconds.
+    #[inline]
+    pub(super) fn timestamp(&self, text: &str) -> Option<i64> {
+        match &self.timestamp {
+            None => text::timestamp(text, self.zone, self.now_micros),
+            Some(pattern) => pattern.timestamp(text, self.zone),
+        }
+    }
+
+    pub(super) fn timestamp_ntz(&self, text: &str) -> Option<i64> {
+        match &self.timestamp_ntz {
+            None => text::timestamp_without_zone(text),
+            Some(pattern) => pattern.local_timestamp(text),
+        }
+    }
+
+    /// Days. Without a pattern, a number is one of days, as in the oldest Sparks.
+    pub(super) fn date(&self, text: &str) -> Option<i32> {
+        match &self.date {
+            None => text::date(text).or_else(|| text.parse().ok()),
+            Some(pattern) => pattern.date(text),
+        }
+    }
+}
