@@ -3,6 +3,7 @@
 use ottla_client::{ConnectError, RequestError};
 use thiserror::Error;
 
+use super::file::FileSourceError;
 use super::formats::names;
 use super::memory::MemoryStreamError;
 use super::socket::SocketError;
@@ -47,6 +48,8 @@ pub enum SourceError {
     Offset { json: String, description: String },
     #[error(transparent)]
     File(#[from] LogFileError),
+    #[error(transparent)]
+    Files(#[from] FileSourceError),
     #[error(transparent)]
     Socket(#[from] SocketError),
     #[error(transparent)]

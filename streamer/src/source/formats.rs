@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
 
+use super::file::FileDefinition;
 use super::rate::RateDefinition;
 use super::rate_micro_batch::RateMicroBatchDefinition;
 use super::socket::SocketDefinition;
@@ -30,13 +31,20 @@ pub(super) struct Declared<'a> {
 type Defined = Result<Arc<dyn SourceDefinition>, SourceError>;
 
 pub const FORMATS: &[SourceFormat] = &[
+    SourceFormat { name: "csv", define: |declared| Ok(Arc::new(FileDefinition::new("csv", declared)?)) },
+    SourceFormat { name: "json", define: |declared| Ok(Arc::new(FileDefinition::new("json", declared)?)) },
     SourceFormat { name: "kafka", define: kafka },
+    SourceFormat {
+        name: "parquet",
+        define: |declared| Ok(Arc::new(FileDefinition::new("parquet", declared)?)),
+    },
     SourceFormat { name: "rate", define: |declared| Ok(Arc::new(RateDefinition::new(declared)?)) },
     SourceFormat {
         name: "rate-micro-batch",
         define: |declared| Ok(Arc::new(RateMicroBatchDefinition::new(declared)?)),
     },
     SourceFormat { name: "socket", define: |declared| Ok(Arc::new(SocketDefinition::new(declared)?)) },
+    SourceFormat { name: "text", define: |declared| Ok(Arc::new(FileDefinition::new("text", declared)?)) },
 ];
 
 /// A stream of a format, as a statement declares it: `CREATE TABLE … USING format OPTIONS (…)`. Nothing is connected to

@@ -5,6 +5,7 @@
 
 mod connections;
 mod error;
+mod file;
 mod formats;
 mod generated;
 mod long_offset;
@@ -30,6 +31,7 @@ use datafusion::physical_plan::ExecutionPlan;
 
 pub use connections::Connections;
 pub use error::SourceError;
+pub use file::FileSourceError;
 pub use formats::{FORMATS, SourceFormat, define};
 pub use memory::{MemoryStream, MemoryStreamError};
 pub(crate) use scan::{StreamScanExec, reads_stream};

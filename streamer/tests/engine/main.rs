@@ -9,6 +9,7 @@ mod data_frame;
 mod event_time;
 mod exactly_once;
 mod expressions;
+mod file_source;
 mod generated_sources;
 mod harness;
 mod jobs;

@@ -22,5 +22,7 @@ mod text_column;
 
 pub(super) use from_json::FromJson;
 pub(super) use get_json_object::GetJsonObject;
-pub(super) use number::decimal;
+pub(crate) use number::decimal;
+pub(crate) use options::{JsonOptions, TimeReader};
 pub(crate) use prune::prune_json;
+pub(crate) use reader::{Reader as JsonReader, nullable};

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use datafusion::arrow::array::timezone::Tz;
 use datafusion::error::{DataFusionError, Result};
 
 use super::scanner::Dialect;
@@ -18,7 +19,7 @@ pub(super) enum Mode {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct JsonOptions {
+pub(crate) struct JsonOptions {
     pub(super) mode: Mode,
     /// The column that takes the text of a record that does not fit.
     pub(super) corrupt_record: String,
@@ -27,6 +28,19 @@ pub(super) struct JsonOptions {
 }
 
 impl JsonOptions {
+    /// As [`JsonOptions::new`]; `time_zone` is the session's.
+    pub(crate) fn of_session(given: &[(String, String)], time_zone: &str) -> Result<JsonOptions> {
+        match Zone::named(time_zone) {
+            Some(zone) => JsonOptions::new(given, zone),
+            None => plan_error(format!("{time_zone} is no time zone")),
+        }
+    }
+
+    /// How times are read.
+    pub(crate) fn times(&self) -> &TimeReader {
+        &self.times
+    }
+
     /// `given` are the options as they were written; `zone` is the session's.
     pub(super) fn new(given: &[(String, String)], zone: Zone) -> Result<JsonOptions> {
         let options: HashMap<String, &str> =
@@ -95,7 +109,7 @@ fn plan_error<T>(message: String) -> Result<T> {
 
 /// Reads times as the options say.
 #[derive(Clone, Debug)]
-pub(super) struct TimeReader {
+pub(crate) struct TimeReader {
     zone: Zone,
     /// For times without a date.
     pub(super) now_micros: i64,
@@ -105,16 +119,20 @@ pub(super) struct TimeReader {
 }
 
 impl TimeReader {
+    pub(super) fn time_zone(&self) -> Tz {
+        self.zone.zone
+    }
+
     /// Microseconds.
     #[inline]
-    pub(super) fn timestamp(&self, text: &str) -> Option<i64> {
+    pub(crate) fn timestamp(&self, text: &str) -> Option<i64> {
         match &self.timestamp {
             None => text::timestamp(text, self.zone, self.now_micros),
             Some(pattern) => pattern.timestamp(text, self.zone),
         }
     }
 
-    pub(super) fn timestamp_ntz(&self, text: &str) -> Option<i64> {
+    pub(crate) fn timestamp_ntz(&self, text: &str) -> Option<i64> {
         match &self.timestamp_ntz {
             None => text::timestamp_without_zone(text),
             Some(pattern) => pattern.local_timestamp(text),
@@ -122,7 +140,7 @@ impl TimeReader {
     }
 
     /// Days. Without a pattern, a number is one of days, as in the oldest Sparks.
-    pub(super) fn date(&self, text: &str) -> Option<i32> {
+    pub(crate) fn date(&self, text: &str) -> Option<i32> {
         match &self.date {
             None => text::date(text).or_else(|| text.parse().ok()),
             Some(pattern) => pattern.date(text),

@@ -16,7 +16,7 @@ use super::text_column::TextColumn;
 use crate::format::text::{Style, TextFormat};
 
 #[derive(Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     column: Column,
     /// Where the text of records that do not fit goes: its place among the fields, and its values.
     corrupt: Option<(usize, TextColumn)>,
@@ -44,7 +44,13 @@ impl Reader {
         Ok(Reader { column, corrupt, fields: all_fields, options, time_zone })
     }
 
-    pub(super) fn push(&mut self, record: Option<&str>) -> Result<()> {
+    /// As [`Reader::new`], in the time zone of its options.
+    pub(crate) fn of_session(schema: &DataType, options: JsonOptions) -> Result<Reader> {
+        let time_zone = options.times.time_zone();
+        Reader::new(schema, options, time_zone)
+    }
+
+    pub(crate) fn push(&mut self, record: Option<&str>) -> Result<()> {
         let Some(record) = record.filter(|record| !record.trim_ascii_start().is_empty()) else {
             self.column.push_null();
             if let Some((_, texts)) = &mut self.corrupt {
@@ -121,7 +127,7 @@ impl Reader {
         Ok(texts.join(","))
     }
 
-    pub(super) fn finish(self) -> Result<ArrayRef> {
+    pub(crate) fn finish(self) -> Result<ArrayRef> {
         let column = self.column.finish()?;
         let (Some((place, texts)), Some(values)) = (self.corrupt, column.as_struct_opt()) else {
             return Ok(column);
@@ -133,7 +139,7 @@ impl Reader {
 }
 
 /// The type with nothing in it that may not be null: whatever a schema says, JSON may lack it.
-pub(super) fn nullable(data_type: &DataType) -> DataType {
+pub(crate) fn nullable(data_type: &DataType) -> DataType {
     let field = |field: &Field| Field::new(field.name(), nullable(field.data_type()), true);
     match data_type {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(|f| field(f)).collect()),

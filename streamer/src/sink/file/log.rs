@@ -165,7 +165,7 @@ impl FileLog {
 }
 
 /// Ours, unless a query with another setting began the log: then one at which its newest compact log lies.
-fn compact_interval(logs: &Logs) -> u64 {
+pub(crate) fn compact_interval(logs: &BTreeMap<u64, bool>) -> u64 {
     let Some((compact, _)) = logs.iter().rev().find(|(_, is_compact)| **is_compact) else {
         return COMPACT_INTERVAL;
     };

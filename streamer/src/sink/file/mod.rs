@@ -7,13 +7,13 @@
 mod csv;
 mod error;
 mod file_format;
-mod log;
+pub(crate) mod log;
 mod part;
 mod partition;
 
 #[cfg(test)]
 mod tests;
-mod uri;
+pub(crate) mod uri;
 mod writer;
 
 use std::path::{Path, PathBuf};
