@@ -38,7 +38,7 @@ impl Explanation {
         Ok(Explanation {
             output_mode: query.output_mode.to_string(),
             columns: query.names.clone(),
-            streams: query.streams.iter().map(|stream| format!("{:?}", stream.definition)).collect(),
+            streams: query.streams.iter().map(|stream| stream.definition.description()).collect(),
             watermark_delays_ms: planned.delays_ms.clone(),
             stateful_operators: planned.operators.iter().map(|operator| operator.name.to_owned()).collect(),
             analyzed_logical_plan: query.plan.display_indent().to_string(),

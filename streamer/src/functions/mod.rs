@@ -3,6 +3,8 @@
 mod cast;
 mod cast_to_string;
 mod divide;
+#[cfg(test)]
+mod golden;
 
 pub(crate) mod json;
 mod map;

@@ -71,12 +71,7 @@ impl KafkaSource {
 
     /// As Spark describes the source in its progress.
     pub fn description(&self) -> String {
-        let strategy = match &self.options.subscription {
-            Subscription::Assign(partitions) => format!("Assign[{}]", joined(partitions)),
-            Subscription::Subscribe(topics) => format!("Subscribe[{}]", topics.join(", ")),
-            Subscription::SubscribePattern(pattern) => format!("SubscribePattern[{pattern}]"),
-        };
-        format!("KafkaV2[{strategy}]")
+        self.options.description()
     }
 
     /// Where a query without a checkpoint begins.
@@ -293,6 +288,18 @@ impl KafkaSource {
             offsets.0.insert(partition, offset);
         }
         self.resolve_special(offsets).await
+    }
+}
+
+impl KafkaOptions {
+    /// The source as Spark's progress has it.
+    pub fn description(&self) -> String {
+        let strategy = match &self.subscription {
+            Subscription::Assign(partitions) => format!("Assign[{}]", joined(partitions)),
+            Subscription::Subscribe(topics) => format!("Subscribe[{}]", topics.join(", ")),
+            Subscription::SubscribePattern(pattern) => format!("SubscribePattern[{pattern}]"),
+        };
+        format!("KafkaV2[{strategy}]")
     }
 }
 

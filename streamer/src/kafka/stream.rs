@@ -42,6 +42,10 @@ impl KafkaDefinition {
 
 #[async_trait]
 impl SourceDefinition for KafkaDefinition {
+    fn description(&self) -> String {
+        format!("{} at {}", self.options.description(), self.options.bootstrap_servers)
+    }
+
     fn schema(&self) -> SchemaRef {
         self.schema.clone()
     }

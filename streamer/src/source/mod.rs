@@ -48,6 +48,11 @@ pub struct Offset(pub String);
 pub trait SourceDefinition: Send + Sync + fmt::Debug {
     fn schema(&self) -> SchemaRef;
 
+    /// For `explain`, before the source is open.
+    fn description(&self) -> String {
+        format!("{self:?}")
+    }
+
     async fn open(&self, context: &SourceContext) -> Result<Box<dyn Source>, SourceError>;
 }
 
