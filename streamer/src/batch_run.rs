@@ -8,7 +8,7 @@ use chrono::DateTime;
 use datafusion::error::DataFusionError;
 use datafusion::execution::TaskContext;
 use datafusion::execution::session_state::SessionState;
-use datafusion::physical_plan::{collect, execute_stream_partitioned};
+use datafusion::physical_plan::execute_stream_partitioned;
 use thiserror::Error;
 
 use crate::checkpoint::Checkpoint;
@@ -139,8 +139,8 @@ impl BatchRunner {
     pub(crate) async fn run(&mut self, planned: PlannedBatch) -> Result<BatchRun, BatchRunError> {
         let PlannedBatch { task, plan, session } = planned;
         let context = Arc::new(self.batch_context(&task, &plan));
-        let task_context = task_context(session, context.clone());
-        let partitions = execute_stream_partitioned(plan.physical.clone(), task_context.clone())?;
+        let partitions =
+            execute_stream_partitioned(plan.physical.clone(), task_context(session, context.clone()))?;
         let batch = SinkBatch {
             id: task.id,
             output_mode: self.plan.output_mode,
@@ -154,10 +154,6 @@ impl BatchRunner {
             Err(error) => return Err(error.into()),
         };
         context.read_unfinished().await.map_err(interrupted_or_failed)?;
-        for operator in plan.unfinished(&context) {
-            // Nothing asked for its rows, such as a join with an empty table: its state has a next version all the same.
-            collect(operator, task_context.clone()).await?;
-        }
         if let Some(late_rows) = &mut self.late_rows {
             let (rows, late_ms) = (context.take_late_rows(), task.watermarks.late_ms);
             late_rows.write(task.id, late_ms, &rows, task.end_offsets).await?;

@@ -226,7 +226,7 @@ impl AggregateRun {
         if batch.output_mode != OutputMode::Complete || self.sessions {
             (groups, metrics.rows_dropped) = store.without_late(groups, late_ms)?;
         }
-        let mut state = batch.open(self.id, "", &store.description())?;
+        let mut state = batch.open(self.id, &store.description())?;
         let WithKnown { groups, replaced } = store.with_known(&mut state, groups)?;
         metrics.rows_removed = replaced;
         let groups = self.merge(groups, &context).await?;
@@ -251,7 +251,7 @@ impl AggregateRun {
             OutputMode::Update => groups,
             OutputMode::Append => passed,
         };
-        batch.commit(self.id, "", state, metrics)?;
+        batch.commit(self.id, state, metrics)?;
         Ok(output)
     }
 

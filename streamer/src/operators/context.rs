@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use datafusion::arrow::array::RecordBatch;
@@ -38,7 +37,6 @@ pub(crate) struct OperatorContext {
     state_folder: PathBuf,
     stores: Arc<StateStores>,
     metrics: Mutex<StateMetrics>,
-    committed: AtomicBool,
 }
 
 /// The watermarks of an operator in one batch, in milliseconds.
@@ -98,10 +96,6 @@ impl BatchContext {
             .ok_or_else(|| DataFusionError::Internal("a stateful operator without a number".to_owned()))
     }
 
-    pub(crate) fn is_committed(&self, operator: usize) -> bool {
-        self.operators.get(operator).is_some_and(|operator| operator.committed.load(Ordering::Acquire))
-    }
-
     pub(crate) fn add_event_times(&self, watermark: usize, stats: EventTimeStats) {
         if let Some(all) = self.event_times.get(watermark) {
             all.lock().merge(stats);
@@ -147,33 +141,26 @@ impl BatchContext {
     pub(crate) fn commit(
         &self,
         id: Option<usize>,
-        name: &'static str,
         mut store: StateStore,
         mut metrics: StateMetrics,
     ) -> Result<()> {
         let operator = self.operator(id)?;
         let started = Instant::now();
         store.commit(self.batch_id + 1).map_err(state_error)?;
-        metrics.commit_ms += elapsed_ms(started);
-        metrics.memory_bytes += store.memory_bytes() as u64;
-        operator.metrics.lock().add(&metrics);
-        operator.stores.put_back(operator.store_folder(name), self.batch_id + 1, store);
-        operator.committed.store(true, Ordering::Release);
+        metrics.commit_ms = elapsed_ms(started);
+        metrics.memory_bytes = store.memory_bytes() as u64;
+        *operator.metrics.lock() = metrics;
+        operator.stores.put_back(operator.state_folder.clone(), self.batch_id + 1, store);
         match (self.on_state_written)() {
             ControlFlow::Continue(()) => Ok(()),
             ControlFlow::Break(()) => Err(DataFusionError::External(Box::new(Interrupted))),
         }
     }
 
-    /// The operator's state as the batch before left it. Most operators have one store, named `""`.
-    pub(crate) fn open(
-        &self,
-        id: Option<usize>,
-        name: &'static str,
-        description: &StateDescription,
-    ) -> Result<StateStore> {
+    /// The operator's state as the batch before left it.
+    pub(crate) fn open(&self, id: Option<usize>, description: &StateDescription) -> Result<StateStore> {
         let operator = self.operator(id)?;
-        operator.stores.take(&operator.store_folder(name), self.batch_id, description).map_err(state_error)
+        operator.stores.take(&operator.state_folder, self.batch_id, description).map_err(state_error)
     }
 }
 
@@ -196,33 +183,7 @@ impl OperatorContext {
         state_folder: PathBuf,
         stores: Arc<StateStores>,
     ) -> OperatorContext {
-        OperatorContext {
-            watermarks,
-            state_folder,
-            stores,
-            metrics: Mutex::default(),
-            committed: AtomicBool::new(false),
-        }
-    }
-
-    fn store_folder(&self, name: &str) -> PathBuf {
-        if name.is_empty() { self.state_folder.clone() } else { self.state_folder.join(name) }
-    }
-}
-
-impl StateMetrics {
-    fn add(&mut self, other: &StateMetrics) {
-        self.rows_total += other.rows_total;
-        self.rows_updated += other.rows_updated;
-        self.rows_removed += other.rows_removed;
-        self.rows_dropped += other.rows_dropped;
-        self.updates_ms += other.updates_ms;
-        self.removals_ms += other.removals_ms;
-        self.commit_ms += other.commit_ms;
-        self.memory_bytes += other.memory_bytes;
-        if let Some(dropped) = other.duplicates_dropped {
-            *self.duplicates_dropped.get_or_insert(0) += dropped;
-        }
+        OperatorContext { watermarks, state_folder, stores, metrics: Mutex::default() }
     }
 }
 

@@ -8,7 +8,7 @@ use datafusion::error::Result;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::aggregate::{StatefulAggregateExec, with_state};
-use super::context::{BatchContext, Watermarks};
+use super::context::Watermarks;
 use super::dedup::DedupExec;
 use super::late_rows::as_late_rows;
 use super::stream_join::StreamJoinExec;
@@ -75,14 +75,6 @@ impl IncrementalPlan {
         })
     }
 
-    /// The operators that have not sealed their state in this batch, though the plan has run.
-    pub(crate) fn unfinished(&self, batch: &BatchContext) -> Vec<Arc<dyn ExecutionPlan>> {
-        let mut nodes = Vec::new();
-        stateful_nodes(&self.physical, &mut nodes);
-        let nodes = nodes.into_iter().enumerate();
-        nodes.filter(|(id, _)| !batch.is_committed(*id)).map(|(_, node)| node).collect()
-    }
-
     fn with_watermarks(&self, query: Watermarks) -> Vec<StatefulOperator> {
         let mut operators = self.operators.clone();
         let mut next = operators.len();
@@ -97,14 +89,6 @@ fn stateful(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn StatefulNode> {
     let join = || node.downcast_ref::<StreamJoinExec>().map(|node| node as &dyn StatefulNode);
     let dedup = || node.downcast_ref::<DedupExec>().map(|node| node as &dyn StatefulNode);
     aggregate.or_else(join).or_else(dedup)
-}
-
-/// In the order of their numbers.
-fn stateful_nodes(plan: &Arc<dyn ExecutionPlan>, nodes: &mut Vec<Arc<dyn ExecutionPlan>>) {
-    if stateful(plan).is_some() {
-        nodes.push(plan.clone());
-    }
-    plan.children().into_iter().for_each(|child| stateful_nodes(child, nodes));
 }
 
 struct Numbering {

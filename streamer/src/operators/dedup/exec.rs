@@ -179,7 +179,7 @@ async fn run(
     let keys = spec.keys.iter().filter_map(|key| Some((*key, schema.fields().get(*key)?.clone())));
     let format = RowFormat::new(keys.collect())?;
     let description = StateDescription { keys: format.describe(), values: Vec::new() };
-    let mut seen = SeenKeys::new(batch.open(id, "", &description)?)?;
+    let mut seen = SeenKeys::new(batch.open(id, &description)?)?;
     let mut metrics = StateMetrics::default();
     let mut rows = in_order(schema, execute_stream_partitioned(input, context)?);
     while let Some(rows) = rows.next().await {
@@ -206,5 +206,5 @@ async fn run(
     }
     metrics.removals_ms = elapsed_ms(started);
     metrics.rows_total = seen.count();
-    batch.commit(id, "", seen.finish()?, metrics)
+    batch.commit(id, seen.finish()?, metrics)
 }

@@ -55,7 +55,7 @@ impl JoinRun {
         let started = Instant::now();
         let metrics = StateMetrics { rows_dropped: left.late + right.late, ..StateMetrics::default() };
         let types = spec.left.key_types()?;
-        let store = JoinStore::new(batch.open(self.id, "", &spec.description(&types)?)?)?;
+        let store = JoinStore::new(batch.open(self.id, &spec.description(&types)?)?)?;
         let formats = (spec.left.row_format()?, spec.right.row_format()?);
         let filter = spec.filter.as_ref();
         let matching = Matching { join_type: spec.join_type, filter, schema: self.schema, output };
@@ -76,7 +76,7 @@ impl JoinRun {
         work.metrics.removals_ms = elapsed_ms(started);
         let Work { store, mut metrics, .. } = work;
         metrics.rows_total = store.rows();
-        batch.commit(self.id, "", store.finish()?, metrics)
+        batch.commit(self.id, store.finish()?, metrics)
     }
 }
 
