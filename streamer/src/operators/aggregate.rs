@@ -8,11 +8,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::datasource::memory::MemorySourceConfig;
-use datafusion::error::{DataFusionError, Result};
+use datafusion::error::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
@@ -31,8 +31,8 @@ use super::event_time::{EventTimeKey, is_session};
 use super::group_state::{GroupState, Groups, WithKnown};
 use super::incremental::StatefulNode;
 use super::late_rows::LateRowsExec;
-use super::only_child;
 use super::session::SessionState;
+use super::{only_child, with_schema};
 use crate::output_mode::OutputMode;
 use crate::source::reads_stream;
 
@@ -281,11 +281,4 @@ impl AggregateRun {
         let merged = collect(Arc::new(merge), context.clone()).await?;
         merged.into_iter().map(|batch| with_schema(&batch, schema)).collect()
     }
-}
-
-/// The same columns; only their nullability may have been told otherwise.
-fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    let columns = batch.columns().to_vec();
-    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(DataFusionError::from)
 }

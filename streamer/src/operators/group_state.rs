@@ -16,7 +16,7 @@ use datafusion::error::Result;
 
 use super::context::state_error;
 use super::event_time::{EventTimeKey, EventTimeKind, ends, no_time};
-use crate::state::{EncodedRows, RowFormat, StateDescription, StateStore};
+use crate::state::{EncodedRows, RowFormat, StateDescription, StateError, StateStore};
 
 /// Rows that are decoded at a time.
 pub(super) const ROWS: usize = 8_192;
@@ -57,7 +57,7 @@ pub(super) struct GroupState {
     event_time: Option<(EventTimeKey, FieldRef)>,
 }
 
-type Pairs = Vec<(Bytes, Bytes)>;
+pub(super) type Pairs = Vec<(Bytes, Bytes)>;
 
 impl GroupState {
     /// The first `keys` columns of the schema are the grouping columns.
@@ -195,16 +195,7 @@ impl Groups for GroupState {
     }
 
     fn all(&self, state: &StateStore) -> Result<Vec<RecordBatch>> {
-        let mut rows = state.range(Bound::Unbounded, Bound::Unbounded);
-        let mut all = Vec::new();
-        loop {
-            let pairs: Pairs =
-                rows.by_ref().take(ROWS).collect::<std::result::Result<_, _>>().map_err(state_error)?;
-            if pairs.is_empty() {
-                return Ok(all);
-            }
-            all.push(self.decode(&pairs)?);
-        }
+        decode_all(state.range(Bound::Unbounded, Bound::Unbounded), |pairs| self.decode(pairs))
     }
 
     fn take_passed(&self, state: &mut StateStore, eviction_ms: i64) -> Result<Option<RecordBatch>> {
@@ -220,6 +211,22 @@ impl Groups for GroupState {
 
     fn count(&self, state: &mut StateStore) -> Result<u64> {
         state.count().map_err(state_error)
+    }
+}
+
+/// The rows of a scan, some at a time.
+pub(super) fn decode_all(
+    mut rows: impl Iterator<Item = std::result::Result<(Bytes, Bytes), StateError>>,
+    decode: impl Fn(&Pairs) -> Result<RecordBatch>,
+) -> Result<Vec<RecordBatch>> {
+    let mut all = Vec::new();
+    loop {
+        let pairs: Pairs =
+            rows.by_ref().take(ROWS).collect::<std::result::Result<_, _>>().map_err(state_error)?;
+        if pairs.is_empty() {
+            return Ok(all);
+        }
+        all.push(decode(&pairs)?);
     }
 }
 

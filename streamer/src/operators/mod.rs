@@ -23,6 +23,8 @@ pub(crate) mod watermark_tracker;
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
 use datafusion::physical_plan::ExecutionPlan;
 
@@ -31,4 +33,11 @@ fn only_child(mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn Execu
         .pop()
         .filter(|_| children.is_empty())
         .ok_or_else(|| DataFusionError::Internal("this operator has one child".to_owned()))
+}
+
+/// The same columns, of which the schema says something else beside their types: nullability, metadata.
+fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    let columns = batch.columns().to_vec();
+    RecordBatch::try_new_with_options(schema.clone(), columns, &options).map_err(DataFusionError::from)
 }

@@ -18,7 +18,7 @@ use datafusion::error::{DataFusionError, Result};
 
 use super::context::state_error;
 use super::event_time::is_session;
-use super::group_state::{Groups, ROWS, WithKnown, in_time, with_columns};
+use super::group_state::{Groups, ROWS, WithKnown, decode_all, in_time, with_columns};
 use crate::state::{RowFormat, StateDescription, StateStore};
 
 const SESSION: u8 = b'S';
@@ -62,10 +62,7 @@ impl SessionState {
     fn take_known(&self, state: &mut StateStore, keys: &[Vec<u8>]) -> Result<Option<RecordBatch>> {
         let mut pairs = Vec::new();
         for key in keys {
-            let prefix = prefixed(SESSION, key);
-            let end = after(&prefix);
-            let known = state.range(Bound::Included(&prefix), Bound::Excluded(&end));
-            for pair in known {
+            for pair in state.prefix(&prefixed(SESSION, key)) {
                 pairs.push(pair.map_err(state_error)?);
             }
         }
@@ -171,16 +168,7 @@ impl Groups for SessionState {
     }
 
     fn all(&self, state: &StateStore) -> Result<Vec<RecordBatch>> {
-        let mut sessions = state.range(Bound::Included(&[SESSION]), Bound::Unbounded);
-        let mut all = Vec::new();
-        loop {
-            let pairs: Vec<_> =
-                sessions.by_ref().take(ROWS).collect::<std::result::Result<_, _>>().map_err(state_error)?;
-            if pairs.is_empty() {
-                return Ok(all);
-            }
-            all.push(self.decode(&pairs)?);
-        }
+        decode_all(state.range(Bound::Included(&[SESSION]), Bound::Unbounded), |pairs| self.decode(pairs))
     }
 
     fn take_passed(&self, state: &mut StateStore, eviction_ms: i64) -> Result<Option<RecordBatch>> {
@@ -226,18 +214,6 @@ fn prefixed(kind: u8, key: &[u8]) -> Vec<u8> {
 fn by_end(end: Option<i64>, key: &[u8]) -> Vec<u8> {
     let sortable = end.unwrap_or(i64::MAX).cast_unsigned() ^ (1 << 63);
     [&[END][..], &sortable.to_be_bytes(), key].concat()
-}
-
-/// The first key behind all that begin so.
-fn after(prefix: &[u8]) -> Vec<u8> {
-    let mut after = prefix.to_vec();
-    while let Some(last) = after.pop() {
-        if let Some(next) = last.checked_add(1) {
-            after.push(next);
-            break;
-        }
-    }
-    after
 }
 
 struct Touching<'a> {
@@ -286,11 +262,5 @@ mod tests {
         let mut sorted = entries.to_vec();
         sorted.sort();
         assert_eq!(sorted, [3, 2, 4, 1, 0].map(|place| entries[place].clone()));
-    }
-
-    #[test]
-    fn the_key_behind_a_prefix_is_behind_all_that_begin_so() {
-        assert_eq!(after(b"ab"), b"ac");
-        assert_eq!(after(&[1, 0xff, 0xff]), [2]);
     }
 }

@@ -6,8 +6,8 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{Schema, SchemaRef, TimestampMicrosecondType};
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::datatypes::{Schema, TimestampMicrosecondType};
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Column, DFSchema, DFSchemaRef};
 use datafusion::error::{DataFusionError, Result};
@@ -23,7 +23,7 @@ use futures::StreamExt;
 
 use super::context::{BatchContext, EventTimeStats};
 use super::event_time::{is_timestamp, with_delay};
-use super::only_child;
+use super::{only_child, with_schema};
 
 /// The logical node. Its schema marks the column, see [`super::event_time`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -247,8 +247,4 @@ fn event_times(column: &dyn Array) -> EventTimeStats {
         stats.merge(EventTimeStats::of(std::iter::repeat_n(0, times.null_count())));
     }
     stats
-}
-
-fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
-    Ok(RecordBatch::try_new(schema.clone(), batch.columns().to_vec())?)
 }

@@ -280,3 +280,14 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_behind_a_prefix_is_behind_all_that_begin_so() {
+        assert_eq!(after_prefix(b"ab").as_deref(), Some(&b"ac"[..]));
+        assert_eq!(after_prefix(&[1, 0xff, 0xff]).as_deref(), Some(&[2][..]));
+    }
+}
