@@ -27,6 +27,7 @@ pub mod operators;
 mod optimized_plan;
 pub mod options;
 pub mod output_mode;
+mod plan_node;
 pub mod progress;
 mod rows;
 pub mod schema;

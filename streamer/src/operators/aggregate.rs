@@ -10,19 +10,19 @@ use std::time::Instant;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::datasource::memory::MemorySourceConfig;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_expr::aggregate::AggregateFunctionExpr;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode, PhysicalGroupBy};
 use datafusion::physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType, replace_children_if_necessary};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties,
-    Partitioning, PlanProperties, ReplaceChildrenOptions, SendableRecordBatchStream, collect,
+    DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties,
+    ReplaceChildrenOptions, SendableRecordBatchStream, collect,
 };
 use futures::{TryFutureExt, stream};
 
@@ -32,8 +32,9 @@ use super::group_state::{GroupState, Groups, WithKnown};
 use super::incremental::StatefulNode;
 use super::late_rows::LateRowsExec;
 use super::session::SessionState;
-use super::{only_child, with_schema};
+use super::with_schema;
 use crate::output_mode::OutputMode;
+use crate::plan_node::{only_child, with_new_children, without_expressions};
 use crate::source::reads_stream;
 
 /// Puts state between the halves of every aggregation over a stream.
@@ -73,7 +74,7 @@ fn as_aggregate(plan: &Arc<dyn ExecutionPlan>, mode: AggregateMode) -> Option<&A
 }
 
 /// Takes the partial states of groups, and gives them merged with the state.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct StatefulAggregateExec {
     input: Arc<dyn ExecutionPlan>,
     /// The partial half, whose aggregates merge states as well.
@@ -102,15 +103,6 @@ impl StatefulAggregateExec {
             schema: partial.schema(),
         };
         let keys = partial.group_expr().num_group_exprs();
-        StatefulAggregateExec::with(input, template, keys, None)
-    }
-
-    fn with(
-        input: Arc<dyn ExecutionPlan>,
-        template: AggregateTemplate,
-        keys: usize,
-        id: Option<usize>,
-    ) -> StatefulAggregateExec {
         let schema = &template.schema;
         let groups = || schema.fields().iter().take(keys).map(AsRef::as_ref);
         let (event_time, sessions) = (EventTimeKey::find(groups()), groups().any(is_session));
@@ -126,7 +118,7 @@ impl StatefulAggregateExec {
             keys,
             event_time,
             sessions,
-            id,
+            id: None,
             properties: Arc::new(properties),
         }
     }
@@ -142,8 +134,7 @@ impl StatefulNode for StatefulAggregateExec {
     }
 
     fn numbered(&self, id: usize) -> Result<Arc<dyn ExecutionPlan>> {
-        let (input, template) = (self.input.clone(), self.template.clone());
-        Ok(Arc::new(StatefulAggregateExec::with(input, template, self.keys, Some(id))))
+        Ok(Arc::new(StatefulAggregateExec { id: Some(id), ..self.clone() }))
     }
 }
 
@@ -166,54 +157,26 @@ impl ExecutionPlan for StatefulAggregateExec {
         vec![&self.input]
     }
 
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
+    without_expressions!();
 
     fn replace_children(
         self: Arc<Self>,
         children: Vec<Arc<dyn ExecutionPlan>>,
         _: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let input = only_child(children)?;
-        Ok(Arc::new(StatefulAggregateExec::with(input, self.template.clone(), self.keys, self.id)))
+        Ok(Arc::new(StatefulAggregateExec { input: only_child(children)?, ..Self::clone(&self) }))
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    with_new_children!();
 
     fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let run = AggregateRun {
-            input: self.input.clone(),
-            template: self.template.clone(),
-            keys: self.keys,
-            event_time: self.event_time,
-            sessions: self.sessions,
-            id: self.id,
-        };
-        let groups = run.run(context).map_ok(|groups| stream::iter(groups.into_iter().map(Ok)));
+        let groups = self.clone().run(context).map_ok(|groups| stream::iter(groups.into_iter().map(Ok)));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), groups.try_flatten_stream())))
     }
 }
 
-/// One batch of the operator.
-struct AggregateRun {
-    input: Arc<dyn ExecutionPlan>,
-    template: AggregateTemplate,
-    keys: usize,
-    event_time: Option<EventTimeKey>,
-    sessions: bool,
-    id: Option<usize>,
-}
-
-impl AggregateRun {
+impl StatefulAggregateExec {
+    /// One batch.
     async fn run(self, context: Arc<TaskContext>) -> Result<Vec<RecordBatch>> {
         let batch = BatchContext::of(&context)?;
         let Watermarks { late_ms, eviction_ms } = batch.operator(self.id)?.watermarks;

@@ -14,14 +14,14 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_plan::aggregates::AggregateExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties,
-    ReplaceChildrenOptions, SendableRecordBatchStream,
+    DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream,
 };
 use futures::StreamExt;
 
 use super::context::BatchContext;
 use super::event_time::{EventTimeKey, ends};
-use super::only_child;
+use crate::plan_node::{only_child, with_new_children};
 
 /// Passes all rows on, and remembers those that are late.
 #[derive(Debug)]
@@ -136,12 +136,7 @@ impl ExecutionPlan for LateRowsExec {
         Ok(Arc::new(LateRowsExec { input: only_child(children)?, event_time, expr, operator }))
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    with_new_children!();
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let batch = BatchContext::of(&context)?;

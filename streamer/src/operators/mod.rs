@@ -21,19 +21,9 @@ mod unfinished;
 pub mod watermark;
 pub(crate) mod watermark_tracker;
 
-use std::sync::Arc;
-
 use datafusion::arrow::array::{RecordBatch, RecordBatchOptions};
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::error::{DataFusionError, Result};
-use datafusion::physical_plan::ExecutionPlan;
-
-fn only_child(mut children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-    children
-        .pop()
-        .filter(|_| children.is_empty())
-        .ok_or_else(|| DataFusionError::Internal("this operator has one child".to_owned()))
-}
 
 /// The same columns, of which the schema says something else beside their types: nullability, metadata.
 fn with_schema(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {

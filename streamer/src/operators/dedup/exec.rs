@@ -6,15 +6,14 @@ use std::time::Instant;
 
 use datafusion::arrow::array::{Array, Int64Array, RecordBatch};
 use datafusion::arrow::compute::filter_record_batch;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::error::Result;
 use datafusion::execution::TaskContext;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_expr::EquivalenceProperties;
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
-    ReplaceChildrenOptions, SendableRecordBatchStream, execute_stream_partitioned,
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream, execute_stream_partitioned,
 };
 use futures::StreamExt;
 use tokio::sync::mpsc::Sender;
@@ -25,8 +24,8 @@ use crate::operators::context::{BatchContext, StateMetrics, Watermarks, elapsed_
 use crate::operators::event_time::{EventTimeKey, ends};
 use crate::operators::incremental::StatefulNode;
 use crate::operators::late_rows::without_late_rows;
-use crate::operators::only_child;
 use crate::output_mode::OutputMode;
+use crate::plan_node::{only_child, with_new_children, without_expressions};
 use crate::rows::in_order;
 use crate::state::{RowFormat, StateDescription};
 
@@ -134,12 +133,7 @@ impl ExecutionPlan for DedupExec {
         vec![false]
     }
 
-    fn apply_expressions(
-        &self,
-        _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
-    ) -> Result<TreeNodeRecursion> {
-        Ok(TreeNodeRecursion::Continue)
-    }
+    without_expressions!();
 
     fn replace_children(
         self: Arc<Self>,
@@ -149,12 +143,7 @@ impl ExecutionPlan for DedupExec {
         Ok(Arc::new(DedupExec::new(only_child(children)?, self.spec.clone(), self.id)))
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    with_new_children!();
 
     fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let mut output = RecordBatchReceiverStream::builder(self.schema(), AHEAD);

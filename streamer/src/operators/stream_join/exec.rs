@@ -12,14 +12,15 @@ use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::{
-    ChildrenPropertiesMode, DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties,
-    ReplaceChildrenOptions, SendableRecordBatchStream,
+    DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, ReplaceChildrenOptions,
+    SendableRecordBatchStream,
 };
 
 use super::JoinSpec;
 use super::run::JoinRun;
 use crate::operators::incremental::StatefulNode;
 use crate::output_mode::OutputMode;
+use crate::plan_node::with_new_children;
 
 /// Batches that the join may be ahead of whoever takes them.
 const AHEAD: usize = 2;
@@ -133,12 +134,7 @@ impl ExecutionPlan for StreamJoinExec {
         Ok(Arc::new(StreamJoinExec::new(left, right, self.spec.clone(), self.id)))
     }
 
-    fn with_new_children(
-        self: Arc<Self>,
-        children: Vec<Arc<dyn ExecutionPlan>>,
-    ) -> Result<Arc<dyn ExecutionPlan>> {
-        self.replace_children(children, ReplaceChildrenOptions::new(ChildrenPropertiesMode::Recompute))
-    }
+    with_new_children!();
 
     fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let mut output = RecordBatchReceiverStream::builder(self.schema(), AHEAD);
