@@ -12,6 +12,7 @@
 
 pub mod batch_log;
 pub mod commit_log;
+pub(crate) mod compactible_log;
 pub(crate) mod initial_offsets;
 mod lock;
 pub mod log_file;

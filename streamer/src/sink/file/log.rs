@@ -3,27 +3,18 @@
 //! Every tenth batch has `N.compact` instead of `N`, which repeats all lines before it; what it repeats is deleted some
 //! time later. Whoever reads the folder trusts this log alone, so a file counts from the moment that its line appears.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
 use super::error::FileSinkError;
 use super::uri;
-use crate::checkpoint::batch_log::numbered_files;
-use crate::checkpoint::log_file::{self, LogFileError};
+use crate::checkpoint::compactible_log::{CompactibleLog, Logs};
 
 /// The folder of the log in the sink's folder.
 pub const FOLDER: &str = "_spark_metadata";
-
-/// `spark.sql.streaming.fileSink.log.compactInterval`
-const COMPACT_INTERVAL: u64 = 10;
-/// `spark.sql.streaming.fileSink.log.cleanupDelay`
-const CLEANUP_DELAY: Duration = Duration::from_secs(600);
-/// `spark.sql.streaming.minBatchesToRetain`
-const BATCHES_TO_RETAIN: u64 = 100;
 
 /// A file that a batch has written: Spark's `SinkFileStatus`, in the order of its JSON.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,10 +67,10 @@ impl CommittedFile {
 /// all its files count.
 pub fn committed_files(folder: &Path) -> Result<Option<Vec<CommittedFile>>, FileSinkError> {
     let log = FileLog::new(folder);
-    if !log.folder.is_dir() {
+    if !log.log.folder().is_dir() {
         return Ok(None);
     }
-    let logs = log.logs()?;
+    let logs = log.log.logs()?;
     match logs.keys().next_back() {
         None => Ok(Some(Vec::new())),
         Some(latest) => log.files_up_to(*latest, &logs).map(Some),
@@ -87,48 +78,24 @@ pub fn committed_files(folder: &Path) -> Result<Option<Vec<CommittedFile>>, File
 }
 
 pub(super) struct FileLog {
-    folder: PathBuf,
+    log: CompactibleLog,
 }
-
-/// Batch ids, and whether the batch's log repeats those before it.
-type Logs = BTreeMap<u64, bool>;
 
 impl FileLog {
     pub(super) fn new(sink_folder: &Path) -> FileLog {
-        FileLog { folder: sink_folder.join(FOLDER) }
+        FileLog { log: CompactibleLog::new(sink_folder.join(FOLDER)) }
     }
 
     pub(super) fn latest(&self) -> Result<Option<u64>, FileSinkError> {
-        Ok(self.logs()?.keys().next_back().copied())
+        Ok(self.log.latest()?)
     }
 
     /// The moment from which the batch's files count.
     pub(super) fn add(&self, batch_id: u64, files: Vec<CommittedFile>) -> Result<(), FileSinkError> {
-        let logs = self.logs()?;
-        let interval = compact_interval(&logs);
-        if !(batch_id + 1).is_multiple_of(interval) {
-            return Ok(log_file::write_new(&self.path(batch_id, false), to_text(&files).as_bytes())?);
-        }
-        let mut all = match batch_id.checked_sub(1) {
-            Some(previous) if !logs.is_empty() => self.files_up_to(previous, &logs)?,
-            _ => Vec::new(),
-        };
-        all.extend(files);
-        log_file::write_new(&self.path(batch_id, true), to_text(&all).as_bytes())?;
-        self.clean_up(batch_id, &logs);
-        Ok(())
-    }
-
-    fn path(&self, batch_id: u64, is_compact: bool) -> PathBuf {
-        let suffix = if is_compact { ".compact" } else { "" };
-        self.folder.join(format!("{batch_id}{suffix}"))
-    }
-
-    fn logs(&self) -> Result<Logs, FileSinkError> {
-        let mut logs: Logs =
-            numbered_files(&self.folder, "")?.into_iter().map(|batch_id| (batch_id, false)).collect();
-        logs.extend(numbered_files(&self.folder, ".compact")?.into_iter().map(|batch_id| (batch_id, true)));
-        Ok(logs)
+        self.log.add(batch_id, files, |logs| match batch_id.checked_sub(1) {
+            Some(previous) if !logs.is_empty() => self.files_up_to(previous, logs),
+            _ => Ok(Vec::new()),
+        })
     }
 
     /// The newest log that repeats all, and every one after it.
@@ -138,66 +105,12 @@ impl FileLog {
         let mut files = Vec::new();
         for id in first..=batch_id {
             let Some(is_compact) = logs.get(&id) else {
-                return Err(FileSinkError::MissingLog { path: self.path(id, false), batch_id });
+                return Err(FileSinkError::MissingLog { path: self.log.path(id, false), batch_id });
             };
-            files.extend(read(&self.path(id, *is_compact))?);
+            files.extend(self.log.read(id, *is_compact)?);
         }
         Ok(without_deleted(files))
     }
-
-    /// Deletes what a later log repeats, where no reader may still be at it. A file that stays costs its space only.
-    fn clean_up(&self, batch_id: u64, logs: &Logs) {
-        let Some(oldest) = batch_id.checked_sub(BATCHES_TO_RETAIN) else {
-            return;
-        };
-        let Some((compact, _)) = logs.range(..=oldest).rev().find(|(_, is_compact)| **is_compact) else {
-            return;
-        };
-        for (id, is_compact) in logs.range(..compact) {
-            let path = self.path(*id, *is_compact);
-            let age = fs::metadata(&path).and_then(|metadata| metadata.modified()).map(|time| time.elapsed());
-            if matches!(age, Ok(Ok(age)) if age > CLEANUP_DELAY) {
-                let _ = fs::remove_file(&path);
-                let _ = fs::remove_file(self.folder.join(format!(".{id}.crc")));
-            }
-        }
-    }
-}
-
-/// Ours, unless a query with another setting began the log: then one at which its newest compact log lies.
-pub(crate) fn compact_interval(logs: &BTreeMap<u64, bool>) -> u64 {
-    let Some((compact, _)) = logs.iter().rev().find(|(_, is_compact)| **is_compact) else {
-        return COMPACT_INTERVAL;
-    };
-    let batches = compact + 1;
-    if batches <= COMPACT_INTERVAL {
-        return batches;
-    }
-    let divisors = COMPACT_INTERVAL..=batches / 2;
-    divisors.into_iter().find(|divisor| batches.is_multiple_of(*divisor)).unwrap_or(batches)
-}
-
-fn to_text(files: &[CommittedFile]) -> String {
-    let mut text = String::from("v1");
-    for file in files {
-        text.push('\n');
-        // A struct of texts and numbers always is JSON.
-        text.push_str(&serde_json::to_string(file).unwrap_or_default());
-    }
-    text
-}
-
-fn read(path: &Path) -> Result<Vec<CommittedFile>, FileSinkError> {
-    let Some(text) = log_file::read_text(path)? else {
-        return Err(LogFileError::malformed(path, "it vanished while it was read").into());
-    };
-    let lines = log_file::strip_version(path, &text)?.lines().filter(|line| !line.is_empty());
-    let file = |line| {
-        serde_json::from_str(line).map_err(|error| {
-            LogFileError::malformed(path, format!("`{line}` is no file's line ({error})")).into()
-        })
-    };
-    lines.map(file).collect()
 }
 
 /// Spark knows lines that take a file back.
@@ -255,12 +168,5 @@ mod tests {
         fs::remove_file(folder.path().join("_spark_metadata/21")).unwrap();
         let error = committed_files(folder.path()).unwrap_err().to_string();
         assert!(error.contains("21") && error.contains("is missing"), "{error}");
-    }
-
-    #[test]
-    fn another_interval_in_the_log_is_kept() {
-        for (compact, interval) in [(2, 3), (9, 10), (19, 10), (29, 10), (21, 11), (13, 14)] {
-            assert_eq!(compact_interval(&Logs::from([(compact, true)])), interval);
-        }
     }
 }
