@@ -20,9 +20,8 @@ use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 
-/// Functions of DataFusion under names of Spark's that mean something else there, such as other date patterns.
-const NOT_SPARK_S: &[&str] =
-    &["to_char", "date_format", "to_date", "to_timestamp", "from_unixtime", "regexp_replace"];
+/// Functions of DataFusion under names of Spark's that mean something else there, and that are not written anew here.
+const NOT_SPARK_S: &[&str] = &["to_char", "regexp_replace"];
 
 pub(crate) fn register(
     registry: &mut dyn FunctionRegistry,

@@ -1,6 +1,5 @@
 //! The options of a Kafka source: Spark's names, checks and messages (`KafkaSourceProvider`).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ottla_client::IsolationLevel;
@@ -9,6 +8,7 @@ use thiserror::Error;
 
 use super::offsets::{PartitionOffsets, TopicPartition, partitions_from_json};
 use crate::duration_text;
+use crate::options::{Options, OptionsError};
 
 const GROUP_ID: &str = "kafka.group.id";
 const ISOLATION_LEVEL: &str = "kafka.isolation.level";
@@ -109,14 +109,13 @@ pub struct OptionError(String);
 
 impl KafkaOptions {
     /// `options` as the user wrote them, with the settings of the consumer under `kafka.`.
-    pub fn parse(options: &BTreeMap<String, String>) -> Result<KafkaOptions, OptionError> {
-        let options = CaseInsensitive::new(options);
-        refuse_ending_offsets(&options)?;
-        let subscription = subscription(&options)?;
-        refuse_consumer_settings(&options)?;
-        refuse_unknown(&options)?;
-        let max_offsets_per_trigger = options.count("maxOffsetsPerTrigger")?;
-        let min_offsets_per_trigger = options.count("minOffsetsPerTrigger")?;
+    pub fn parse(options: &Options) -> Result<KafkaOptions, OptionError> {
+        refuse_ending_offsets(options)?;
+        let subscription = subscription(options)?;
+        refuse_consumer_settings(options)?;
+        refuse_unknown(options)?;
+        let max_offsets_per_trigger = options.count("maxOffsetsPerTrigger", 1)?;
+        let min_offsets_per_trigger = options.count("minOffsetsPerTrigger", 1)?;
         if let (Some(min), Some(max)) = (min_offsets_per_trigger, max_offsets_per_trigger)
             && min > max
         {
@@ -125,51 +124,25 @@ impl KafkaOptions {
             ));
         }
         Ok(KafkaOptions {
-            bootstrap_servers: bootstrap_servers(&options)?,
+            bootstrap_servers: bootstrap_servers(options)?,
             subscription,
-            starting: starting_offsets(&options)?,
+            starting: starting_offsets(options)?,
             fail_on_data_loss: options.boolean("failOnDataLoss", true)?,
             include_headers: options.boolean("includeHeaders", false)?,
             max_offsets_per_trigger,
             min_offsets_per_trigger,
-            max_trigger_delay: max_trigger_delay(&options)?,
-            min_partitions: options.count("minPartitions")?,
-            max_records_per_partition: options.count("maxRecordsPerPartition")?,
-            isolation_level: isolation_level(&options)?,
-            group: group(&options),
+            max_trigger_delay: max_trigger_delay(options)?,
+            min_partitions: options.count("minPartitions", 1)?,
+            max_records_per_partition: options.count("maxRecordsPerPartition", 1)?,
+            isolation_level: isolation_level(options)?,
+            group: group(options),
         })
     }
 }
 
-struct CaseInsensitive<'a>(BTreeMap<String, &'a str>);
-
-impl<'a> CaseInsensitive<'a> {
-    fn new(options: &'a BTreeMap<String, String>) -> CaseInsensitive<'a> {
-        let entries = options.iter();
-        CaseInsensitive(entries.map(|(key, value)| (key.to_lowercase(), value.as_str())).collect())
-    }
-
-    fn get(&self, key: &str) -> Option<&'a str> {
-        self.0.get(&key.to_lowercase()).copied()
-    }
-
-    fn boolean(&self, key: &str, default: bool) -> Result<bool, OptionError> {
-        match self.get(key).map(str::to_lowercase).as_deref() {
-            None => Ok(default),
-            Some("true") => Ok(true),
-            Some("false") => Ok(false),
-            Some(other) => fail(format!("Option '{key}' is true or false, not '{other}'")),
-        }
-    }
-
-    fn count(&self, key: &str) -> Result<Option<u64>, OptionError> {
-        match self.get(key) {
-            None => Ok(None),
-            Some(text) => match text.trim().parse::<u64>() {
-                Ok(count @ 1..) => Ok(Some(count)),
-                _ => fail(format!("Option '{key}' is a whole number from 1 on, not '{text}'")),
-            },
-        }
+impl From<OptionsError> for OptionError {
+    fn from(error: OptionsError) -> OptionError {
+        OptionError(error.to_string())
     }
 }
 
@@ -177,7 +150,7 @@ fn fail<T>(message: impl Into<String>) -> Result<T, OptionError> {
     Err(OptionError(message.into()))
 }
 
-fn refuse_ending_offsets(options: &CaseInsensitive<'_>) -> Result<(), OptionError> {
+fn refuse_ending_offsets(options: &Options) -> Result<(), OptionError> {
     if options.get("endingOffsets").is_some() {
         return fail("ending offset not valid in streaming queries");
     }
@@ -188,7 +161,7 @@ fn refuse_ending_offsets(options: &CaseInsensitive<'_>) -> Result<(), OptionErro
     Ok(())
 }
 
-fn subscription(options: &CaseInsensitive<'_>) -> Result<Subscription, OptionError> {
+fn subscription(options: &Options) -> Result<Subscription, OptionError> {
     const KEYS: &str = "subscribe, subscribepattern, assign. See the docs for more details.";
     match (options.get("assign"), options.get("subscribe"), options.get("subscribePattern")) {
         (Some(json), None, None) => assigned(json),
@@ -237,7 +210,7 @@ fn matched(pattern: &str) -> Result<Subscription, OptionError> {
     }
 }
 
-fn refuse_consumer_settings(options: &CaseInsensitive<'_>) -> Result<(), OptionError> {
+fn refuse_consumer_settings(options: &Options) -> Result<(), OptionError> {
     if options.get("kafka.auto.offset.reset").is_some() {
         return fail(
             "Kafka option 'auto.offset.reset' is not supported. Instead set the source option \
@@ -261,8 +234,9 @@ fn refuse_consumer_settings(options: &CaseInsensitive<'_>) -> Result<(), OptionE
     Ok(())
 }
 
-fn refuse_unknown(options: &CaseInsensitive<'_>) -> Result<(), OptionError> {
-    for (key, value) in &options.0 {
+fn refuse_unknown(options: &Options) -> Result<(), OptionError> {
+    for (key, value) in options.iter() {
+        let key = &key.to_lowercase();
         let is = |name: &&&str| name.eq_ignore_ascii_case(key);
         if let Some(setting) = key.strip_prefix("kafka.") {
             check_consumer_setting(setting, value)?;
@@ -291,7 +265,7 @@ fn check_consumer_setting(setting: &str, value: &str) -> Result<(), OptionError>
     Ok(())
 }
 
-fn bootstrap_servers(options: &CaseInsensitive<'_>) -> Result<String, OptionError> {
+fn bootstrap_servers(options: &Options) -> Result<String, OptionError> {
     match options.get("kafka.bootstrap.servers") {
         Some(servers) => Ok(servers.to_owned()),
         None => fail("Option 'kafka.bootstrap.servers' must be specified for configuring Kafka consumer"),
@@ -299,7 +273,7 @@ fn bootstrap_servers(options: &CaseInsensitive<'_>) -> Result<String, OptionErro
 }
 
 /// The more specific option goes first: one timestamp for all, then timestamps, then offsets.
-fn starting_offsets(options: &CaseInsensitive<'_>) -> Result<StartingOffsets, OptionError> {
+fn starting_offsets(options: &Options) -> Result<StartingOffsets, OptionError> {
     let no_match = no_match(options)?;
     if let Some(text) = options.get("startingTimestamp") {
         return match text.trim().parse() {
@@ -320,7 +294,7 @@ fn starting_offsets(options: &CaseInsensitive<'_>) -> Result<StartingOffsets, Op
     }
 }
 
-fn no_match(options: &CaseInsensitive<'_>) -> Result<NoMatch, OptionError> {
+fn no_match(options: &Options) -> Result<NoMatch, OptionError> {
     let strategy = options.get("startingOffsetsByTimestampStrategy");
     match strategy.map(str::to_lowercase).as_deref() {
         None | Some("error") => Ok(NoMatch::Error),
@@ -331,13 +305,13 @@ fn no_match(options: &CaseInsensitive<'_>) -> Result<NoMatch, OptionError> {
     }
 }
 
-fn max_trigger_delay(options: &CaseInsensitive<'_>) -> Result<Duration, OptionError> {
+fn max_trigger_delay(options: &Options) -> Result<Duration, OptionError> {
     let text = options.get("maxTriggerDelay").unwrap_or("15m");
     let ms = duration_text::parse_ms(text).map_err(|error| OptionError(error.to_string()))?;
     Ok(Duration::from_millis(u64::try_from(ms).unwrap_or(0)))
 }
 
-fn isolation_level(options: &CaseInsensitive<'_>) -> Result<IsolationLevel, OptionError> {
+fn isolation_level(options: &Options) -> Result<IsolationLevel, OptionError> {
     match options.get(ISOLATION_LEVEL).map(str::to_lowercase).as_deref() {
         None | Some("read_uncommitted") => Ok(IsolationLevel::ReadUncommitted),
         Some("read_committed") => Ok(IsolationLevel::ReadCommitted),
@@ -348,7 +322,7 @@ fn isolation_level(options: &CaseInsensitive<'_>) -> Result<IsolationLevel, Opti
     }
 }
 
-fn group(options: &CaseInsensitive<'_>) -> Group {
+fn group(options: &Options) -> Group {
     match options.get(GROUP_ID) {
         Some(name) => Group::Named(name.to_owned()),
         None => Group::Prefix(options.get("groupIdPrefix").unwrap_or("spark-kafka-source").to_owned()),
@@ -360,11 +334,8 @@ mod tests {
     use super::*;
 
     fn parse(options: &[(&str, &str)]) -> Result<KafkaOptions, String> {
-        let options = options
-            .iter()
-            .chain(&[("kafka.bootstrap.servers", "localhost:9092")])
-            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
-            .collect();
+        let options =
+            options.iter().chain(&[("kafka.bootstrap.servers", "localhost:9092")]).copied().collect();
         KafkaOptions::parse(&options).map_err(|error| error.to_string())
     }
 

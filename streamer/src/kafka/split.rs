@@ -46,7 +46,7 @@ fn as_i64(count: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use crate::options::Options;
 
     use super::super::offsets::TopicPartition;
     use super::*;
@@ -57,10 +57,8 @@ mod tests {
             from: 100,
             to: 100 + size,
         });
-        let options = BTreeMap::from(
-            [("subscribe", "t"), ("kafka.bootstrap.servers", "b:9092"), (key, value)]
-                .map(|(key, value)| (key.to_owned(), value.to_owned())),
-        );
+        let options =
+            Options::from_iter([("subscribe", "t"), ("kafka.bootstrap.servers", "b:9092"), (key, value)]);
         let pieces = split(ranges.collect(), &KafkaOptions::parse(&options).unwrap());
         pieces.into_iter().map(|piece| (piece.partition.partition, piece.from, piece.to)).collect()
     }

@@ -1,6 +1,5 @@
 //! The sources by name: the one list of them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
@@ -82,9 +81,7 @@ fn kafka(declared: &Declared<'_>) -> Defined {
     if declared.schema.is_some() {
         return Err(SourceError::KafkaSchema);
     }
-    let options: BTreeMap<_, _> =
-        declared.options.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    let options = KafkaOptions::parse(&options)?;
+    let options = KafkaOptions::parse(declared.options)?;
     Ok(Arc::new(KafkaDefinition::new(options, declared.time_zone)))
 }
 
