@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use datafusion::arrow::array::{
-    Array, ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
+    ArrayRef, BooleanArray, Int64Array, RecordBatch, RecordBatchOptions, StructArray, new_null_array,
 };
 use datafusion::arrow::compute::{cast, filter_record_batch, not};
 use datafusion::arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::error::Result;
 
 use super::context::state_error;
-use super::event_time::{EventTimeKey, EventTimeKind, ends, no_time};
-use crate::state::{EncodedRows, RowFormat, StateDescription, StateError, StateStore};
+use super::event_time::{EventTimeKey, EventTimeKind, ends};
+use crate::state::{EncodedRows, RowFormat, Scan, StateDescription, StateStore};
 
 /// Rows that are decoded at a time.
 pub(super) const ROWS: usize = 8_192;
@@ -102,10 +102,10 @@ impl GroupState {
         Ok(known)
     }
 
-    /// Some of the groups that the watermark has passed.
-    fn passed(&self, state: &StateStore, eviction_ms: i64) -> Result<Pairs> {
+    /// Some of the groups that the watermark has passed, and their keys in the state.
+    fn passed(&self, state: &StateStore, eviction_ms: i64) -> Result<Option<(Vec<Bytes>, RecordBatch)>> {
         let Some((event_time, field)) = &self.event_time else {
-            return Ok(Pairs::new());
+            return Ok(None);
         };
         let watermark_us = eviction_ms.saturating_mul(1_000);
         let window_us = match event_time.kind {
@@ -115,24 +115,19 @@ impl GroupState {
         };
         let from = self.bound(field, i64::MIN)?;
         let to = self.bound(field, watermark_us.saturating_sub(window_us).saturating_add(1))?;
-        let candidates = state.range(Bound::Included(&from), Bound::Excluded(&to));
-        if event_time.kind != EventTimeKind::Window {
-            return candidates.take(ROWS).collect::<std::result::Result<_, _>>().map_err(state_error);
-        }
-        let mut passed = Pairs::new();
-        for pair in candidates {
-            let (key, value) = pair.map_err(state_error)?;
-            let columns = self.keys.decode(std::iter::once(key.as_ref()))?;
-            let window = columns.first().ok_or_else(no_time)?;
-            let end = ends(*event_time, window)?;
-            if !end.is_empty() && end.is_valid(0) && end.value(0) <= watermark_us {
-                passed.push((key, value));
-            }
-            if passed.len() == ROWS {
-                break;
+        let mut candidates = state.range(Bound::Included(&from), Bound::Excluded(&to));
+        while let Some(pairs) = next_pairs(&mut candidates)? {
+            let groups = self.decode(&pairs)?;
+            let ends = ends(*event_time, groups.column(event_time.column))?;
+            let passed: BooleanArray =
+                ends.iter().map(|end| Some(end.is_some_and(|end| end <= watermark_us))).collect();
+            if passed.true_count() > 0 {
+                let keys = pairs.into_iter().zip(passed.values()).filter(|(_, passed)| *passed);
+                let keys = keys.map(|((key, _), _)| key).collect();
+                return Ok(Some((keys, filter_record_batch(&groups, &passed)?)));
             }
         }
-        Ok(passed)
+        Ok(None)
     }
 
     /// Before the keys whose event time is `time_us`, or whose window begins then.
@@ -199,14 +194,11 @@ impl Groups for GroupState {
     }
 
     fn take_passed(&self, state: &mut StateStore, eviction_ms: i64) -> Result<Option<RecordBatch>> {
-        let pairs = self.passed(state, eviction_ms)?;
-        if pairs.is_empty() {
+        let Some((keys, groups)) = self.passed(state, eviction_ms)? else {
             return Ok(None);
-        }
-        for (key, _) in &pairs {
-            state.remove(key).map_err(state_error)?;
-        }
-        self.decode(&pairs).map(Some)
+        };
+        state.remove_found(keys).map_err(state_error)?;
+        Ok(Some(groups))
     }
 
     fn count(&self, state: &mut StateStore) -> Result<u64> {
@@ -216,18 +208,20 @@ impl Groups for GroupState {
 
 /// The rows of a scan, some at a time.
 pub(super) fn decode_all(
-    mut rows: impl Iterator<Item = std::result::Result<(Bytes, Bytes), StateError>>,
+    mut rows: Scan<'_>,
     decode: impl Fn(&Pairs) -> Result<RecordBatch>,
 ) -> Result<Vec<RecordBatch>> {
     let mut all = Vec::new();
-    loop {
-        let pairs: Pairs =
-            rows.by_ref().take(ROWS).collect::<std::result::Result<_, _>>().map_err(state_error)?;
-        if pairs.is_empty() {
-            return Ok(all);
-        }
+    while let Some(pairs) = next_pairs(&mut rows)? {
         all.push(decode(&pairs)?);
     }
+    Ok(all)
+}
+
+fn next_pairs(rows: &mut Scan<'_>) -> Result<Option<Pairs>> {
+    let pairs: Pairs =
+        rows.by_ref().take(ROWS).collect::<std::result::Result<_, _>>().map_err(state_error)?;
+    Ok(Some(pairs).filter(|pairs| !pairs.is_empty()))
 }
 
 /// Columns by their places, in the order of the schema.

@@ -71,8 +71,7 @@ impl SessionState {
         }
         let known = self.decode(&pairs)?;
         for ((key, _), end) in pairs.iter().zip(&self.ends(&known)?) {
-            state.remove(key).map_err(state_error)?;
-            state.remove(&by_end(end, key)).map_err(state_error)?;
+            state.remove_found([key.as_ref(), &by_end(end, key)]).map_err(state_error)?;
         }
         Ok(Some(known))
     }
@@ -179,8 +178,7 @@ impl Groups for SessionState {
         for (entry, _) in passed {
             let key = entry.slice((1 + size_of::<i64>()).min(entry.len())..);
             let value = state.get(&key).map_err(state_error)?.unwrap_or_default();
-            state.remove(&entry).map_err(state_error)?;
-            state.remove(&key).map_err(state_error)?;
+            state.remove_found([&entry, &key]).map_err(state_error)?;
             pairs.push((key, value));
         }
         if pairs.is_empty() { Ok(None) } else { self.decode(&pairs).map(Some) }

@@ -16,6 +16,10 @@ pub(super) struct Changes {
     entries: BTreeMap<Bytes, Changed>,
     chunk: BytesMut,
     bytes: usize,
+    /// Entries of which it is not known whether the runs have them.
+    unknown: usize,
+    /// By how many rows the others are more than what the runs have of them.
+    growth: i64,
 }
 
 #[derive(Clone, Debug)]
@@ -24,6 +28,17 @@ pub(super) struct Changed {
     pub(super) value: Option<Bytes>,
     /// Whether the runs have the key alive, once that is known.
     pub(super) existed: Option<bool>,
+}
+
+impl Changed {
+    /// By how many rows there are more with this change, once that is known.
+    fn growth(&self) -> i64 {
+        match (self.existed, &self.value) {
+            (Some(false), Some(_)) => 1,
+            (Some(true), None) => -1,
+            _ => 0,
+        }
+    }
 }
 
 impl Changes {
@@ -35,12 +50,17 @@ impl Changes {
     pub(super) fn set(&mut self, key: &[u8], value: Option<&[u8]>, existed: Option<bool>) {
         let value = value.map(|value| self.copy(value));
         if let Some(changed) = self.entries.get_mut(key) {
+            self.growth -= changed.growth();
             changed.value = value;
+            self.growth += changed.growth();
             return;
         }
         let key = self.copy(key);
         self.bytes += OVERHEAD_BYTES;
-        self.entries.insert(key, Changed { value, existed });
+        let changed = Changed { value, existed };
+        self.growth += changed.growth();
+        self.unknown += usize::from(existed.is_none());
+        self.entries.insert(key, changed);
     }
 
     fn copy(&mut self, bytes: &[u8]) -> Bytes {
@@ -52,32 +72,34 @@ impl Changes {
         self.chunk.split().freeze()
     }
 
-    pub(super) fn exists(&mut self, key: &[u8], existed: bool) {
-        if let Some(changed) = self.entries.get_mut(key) {
-            changed.existed = changed.existed.or(Some(existed));
+    /// Whether the runs have these keys. Keys in order, most of which are entries, are found by one walk.
+    pub(super) fn exist<'a>(&mut self, keys: impl Iterator<Item = (&'a [u8], bool)>) {
+        let mut next = self.entries.range_mut::<[u8], _>(..).peekable();
+        for (key, existed) in keys {
+            if next.peek().is_none_or(|(entry, _)| **entry != *key) {
+                next = self.entries.range_mut::<[u8], _>((Bound::Included(key), Bound::Unbounded)).peekable();
+            }
+            let entry = next.next_if(|(entry, _)| **entry == *key);
+            if let Some((_, changed)) = entry.filter(|(_, changed)| changed.existed.is_none()) {
+                changed.existed = Some(existed);
+                self.growth += changed.growth();
+                self.unknown -= 1;
+            }
         }
     }
 
     /// The keys of which it is not known whether the runs have them.
     pub(super) fn unknown(&self) -> Vec<Bytes> {
+        if self.unknown == 0 {
+            return Vec::new();
+        }
         let unknown = self.entries.iter().filter(|(_, changed)| changed.existed.is_none());
         unknown.map(|(key, _)| key.clone()).collect()
     }
 
-    /// The rows that the runs do not have, among keys of which that is known.
-    pub(super) fn added(&self) -> u64 {
-        self.entries
-            .values()
-            .filter(|changed| changed.existed == Some(false) && changed.value.is_some())
-            .count() as u64
-    }
-
-    /// The rows of the runs that are gone.
-    pub(super) fn removed(&self) -> u64 {
-        self.entries
-            .values()
-            .filter(|changed| changed.existed == Some(true) && changed.value.is_none())
-            .count() as u64
+    /// By how many rows there are more with the changes, once all of them are known.
+    pub(super) fn growth(&self) -> i64 {
+        self.growth
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Bytes, &Changed)> {
@@ -133,10 +155,11 @@ impl Known {
     pub(super) fn tell(&mut self, changes: &mut Changes) {
         let KnownKeys { bytes, ends } = std::mem::take(self.keys.get_mut());
         let mut start = 0;
-        for (end, exists) in ends {
-            changes.exists(bytes.get(start..end).unwrap_or_default(), exists);
+        changes.exist(ends.into_iter().map(|(end, exists)| {
+            let key = bytes.get(start..end).unwrap_or_default();
             start = end;
-        }
+            (key, exists)
+        }));
     }
 
     pub(super) fn clear(&mut self) {

@@ -152,17 +152,22 @@ impl StateStore {
         self.spill()
     }
 
+    /// Removes rows that are known to be there, as a scan has just found them: nothing is looked up for it.
+    pub fn remove_found(&mut self, keys: impl IntoIterator<Item: AsRef<[u8]>>) -> Result<(), StateError> {
+        for key in keys {
+            // One that is not among the changes comes from the runs.
+            self.changes.set(key.as_ref(), None, Some(true));
+        }
+        self.spill()
+    }
+
     /// Removes the rows of a range and returns how many they were. It costs what it removes.
     pub fn remove_range(&mut self, from: Bound<&[u8]>, to: Bound<&[u8]>) -> Result<u64, StateError> {
         let mut removed = 0;
         loop {
             let rows = self.range(from, to).take(REMOVED_ROWS).map(|row| row.map(|(key, _)| key));
             let keys = rows.collect::<Result<Vec<_>, _>>()?;
-            for key in &keys {
-                // One that is not among the changes comes from the runs.
-                self.changes.set(key, None, Some(true));
-            }
-            self.spill()?;
+            self.remove_found(&keys)?;
             removed += keys.len() as u64;
             if keys.len() < REMOVED_ROWS {
                 return Ok(removed);
@@ -207,7 +212,7 @@ impl StateStore {
     /// How many rows there are, what is put and removed included.
     pub fn count(&mut self) -> Result<u64, StateError> {
         self.settle()?;
-        Ok(self.rows.saturating_add(self.changes.added()).saturating_sub(self.changes.removed()))
+        Ok(self.rows.saturating_add_signed(self.changes.growth()))
     }
 
     pub fn memory_bytes(&self) -> usize {
@@ -237,7 +242,7 @@ impl StateStore {
                 *exists = true;
             }
         })?;
-        unknown.iter().zip(exists).for_each(|(key, exists)| self.changes.exists(key, exists));
+        self.changes.exist(unknown.iter().map(AsRef::as_ref).zip(exists));
         Ok(())
     }
 

@@ -90,8 +90,7 @@ impl SeenKeys {
             }
             for (end, _) in &ends {
                 let name = [&[KEY], expiry::name_in(end)?].concat();
-                self.store.remove(&name).map_err(state_error)?;
-                self.store.remove(end).map_err(state_error)?;
+                self.store.remove_found([&name, end.as_ref()]).map_err(state_error)?;
             }
             forgotten += ends.len() as u64;
         }

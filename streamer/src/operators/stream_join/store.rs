@@ -224,9 +224,8 @@ impl JoinStore {
         let unmatched =
             unmatched.map(|(format, schema)| self.unmatched(&keys, format, schema)).transpose()?;
         self.forget_numbers(side, &names)?;
-        for key in keys.iter().map(Vec::as_slice).chain(ends.iter().map(|(end, _)| end.as_ref())) {
-            self.store.remove(key).map_err(state_error)?;
-        }
+        self.store.remove_found(&keys).map_err(state_error)?;
+        self.store.remove_found(ends.iter().map(|(end, _)| end)).map_err(state_error)?;
         let count = ends.len() as u64;
         self.rows = self.rows.saturating_sub(count);
         Ok(Some((count, unmatched)))
