@@ -37,7 +37,8 @@ impl Engines {
         alone: bool,
     ) -> Result<Engines, BuildError> {
         let ottla_stream = match ottla_stream {
-            Some(binary) => binary,
+            // Each run has a working folder of its own.
+            Some(binary) => std::path::absolute(binary)?,
             None => artifacts::build_package("ottla-stream")?,
         };
         let spark = if alone { None } else { Some(install::spark(python)?) };

@@ -20,7 +20,8 @@ pub(super) fn spark(python: Option<PathBuf>) -> Result<Spark, BuildError> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR"));
     let tools = artifacts::tools_dir()?;
     let python = match python {
-        Some(python) => python,
+        // Not canonical: a virtual environment's python is a link, and knows its packages by where it lies.
+        Some(python) => std::path::absolute(python)?,
         None => virtual_environment(&tools.join("pyspark-4.1.1"), sources)?,
     };
     let jars = tools.join("spark-kafka-4.1.1");
