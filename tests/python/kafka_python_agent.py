@@ -1,5 +1,6 @@
 """kafka-python behind the agent protocol."""
 
+import logging
 import sys
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -7,6 +8,18 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.structs import OffsetAndMetadata
 
 from agent import Agent, decode, encode, serve
+
+
+def join_to_the_end(consumer):
+    """kafka-python 3.0.12 throws away, on Kafka too, a join that ends between two polls, and joins anew, for which the
+    other members have to poll again. So a poll does not give up while it joins."""
+    coordinator = consumer._coordinator
+    join = coordinator.join_group_async
+
+    async def joined(timeout_ms=None):
+        return await join()
+
+    coordinator.join_group_async = joined
 
 
 class KafkaPythonAgent(Agent):
@@ -44,6 +57,7 @@ class KafkaPythonAgent(Agent):
             auto_offset_reset="earliest",
             enable_auto_commit=False,
         )
+        join_to_the_end(consumer)
         # kafka-python 3.0.12 can hang, on Kafka too, if it joins a group before it knows the topic.
         consumer.partitions_for_topic(topic)
         consumer.subscribe([topic])
@@ -73,4 +87,6 @@ class KafkaPythonAgent(Agent):
         })
 
 
+# What a failing test shows.
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
 serve(KafkaPythonAgent(sys.argv[1]))
