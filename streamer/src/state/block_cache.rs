@@ -59,6 +59,16 @@ impl BlockCache {
         clock.bytes += bytes;
     }
 
+    /// Lets go of the blocks of runs that are read no more.
+    pub(super) fn forget(&self, runs: &[u64]) {
+        let mut clock = self.clock.lock();
+        let is_gone = |slot: &Slot| runs.contains(&slot.id.0);
+        let gone: usize = clock.slots.iter().filter(|slot| is_gone(slot)).map(|slot| cost(&slot.block)).sum();
+        clock.bytes -= gone;
+        clock.slots.retain(|slot| !is_gone(slot));
+        clock.places = clock.slots.iter().enumerate().map(|(place, slot)| (slot.id, place)).collect();
+    }
+
     pub(super) fn set_limit(&self, limit: usize) {
         let mut clock = self.clock.lock();
         clock.limit = limit;
@@ -122,5 +132,17 @@ mod tests {
         assert_eq!(cache.bytes(), cache.limit());
         cache.insert((2, 0), Bytes::from(vec![0; 10_000]));
         assert!(cache.get((2, 0)).is_none());
+    }
+
+    #[test]
+    fn forgets_the_blocks_of_a_run() {
+        let cache = BlockCache::new(1 << 20);
+        for place in 0..4 {
+            cache.insert((place % 2, place as usize), Bytes::from(vec![7; 100]));
+        }
+        cache.forget(&[0]);
+        assert_eq!([0, 2].map(|place| cache.get((0, place))), [None, None]);
+        assert!(cache.get((1, 1)).is_some() && cache.get((1, 3)).is_some());
+        assert_eq!(cache.bytes(), 2 * (100 + OVERHEAD_BYTES));
     }
 }

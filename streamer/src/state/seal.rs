@@ -113,6 +113,7 @@ impl StateStore {
         let place = self.runs.iter().position(|run| inputs.contains(&run.id)).unwrap_or(0);
         let merged = merge.finish()?;
         self.runs.retain(|run| !inputs.contains(&run.id));
+        self.cache.forget(&inputs);
         if let Some(run) = merged {
             self.unsealed.insert(run.id);
             self.runs.insert(place, Arc::new(run));
