@@ -214,7 +214,7 @@ impl RowPrinter {
         }
         let version = reader.version();
         let text = TextFormat { style: Style::Table, time_zone };
-        let (labels, json) = (labels(store, version), JsonFormat { time_zone, keep_nulls: true });
+        let (labels, json) = (labels(store, version), JsonFormat::new(time_zone).with_nulls(true));
         Ok(RowPrinter { decoder, names, keys, with_values, version, labels, text, json })
     }
 

@@ -33,6 +33,26 @@ pub(crate) struct Pattern {
     items: Vec<Item>,
 }
 
+/// The patterns that options such as `timestampFormat` give for the types of times; without one, Spark's own forms count.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct TimePatterns {
+    pub(crate) timestamp: Option<Pattern>,
+    pub(crate) timestamp_ntz: Option<Pattern>,
+    pub(crate) date: Option<Pattern>,
+}
+
+impl TimePatterns {
+    /// `option` gives what was written for an option.
+    pub(crate) fn from_options<'a>(option: impl Fn(&str) -> Option<&'a str>) -> Result<TimePatterns> {
+        let pattern = |name| option(name).map(Pattern::parse).transpose();
+        Ok(TimePatterns {
+            timestamp: pattern("timestampFormat")?,
+            timestamp_ntz: pattern("timestampNTZFormat")?,
+            date: pattern("dateFormat")?,
+        })
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Item {
     Literal(String),
@@ -78,6 +98,13 @@ impl Pattern {
     pub(crate) fn format(&self, micros: i64, zone: Zone) -> String {
         let mut out = String::new();
         super::pattern_format::format(&self.items, micros, zone, &mut out);
+        out
+    }
+
+    /// As [`format`](Pattern::format), for a type without a zone.
+    pub(crate) fn format_local(&self, local_micros: i64, zone: Zone) -> String {
+        let mut out = String::new();
+        super::pattern_format::format_local(&self.items, local_micros, zone, &mut out);
         out
     }
 

@@ -7,10 +7,12 @@ use super::zone::Zone;
 pub(super) fn format(items: &[Item], micros: i64, zone: Zone, out: &mut String) {
     let offset = zone.offset_at(micros);
     let local = micros.saturating_add(i64::from(offset) * MICROS_PER_SECOND);
-    let days = local.div_euclid(MICROS_PER_DAY);
-    let (year, month, day) = civil::date(days);
-    let shown = Shown { days, year, month, day, in_day: local.rem_euclid(MICROS_PER_DAY), offset, zone };
-    shown.write(items, out);
+    Shown::new(local, offset, zone).write(items, out);
+}
+
+/// A time that has no zone; `zone` is for patterns that ask for one all the same.
+pub(super) fn format_local(items: &[Item], local: i64, zone: Zone, out: &mut String) {
+    Shown::new(local, 0, zone).write(items, out);
 }
 
 struct Shown {
@@ -26,6 +28,12 @@ struct Shown {
 }
 
 impl Shown {
+    fn new(local: i64, offset: i32, zone: Zone) -> Shown {
+        let days = local.div_euclid(MICROS_PER_DAY);
+        let (year, month, day) = civil::date(days);
+        Shown { days, year, month, day, in_day: local.rem_euclid(MICROS_PER_DAY), offset, zone }
+    }
+
     fn write(&self, items: &[Item], out: &mut String) {
         for item in items {
             match item {

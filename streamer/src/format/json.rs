@@ -6,23 +6,37 @@ use base64::engine::general_purpose::STANDARD;
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Decimal128Type, Fields, Float32Type, Float64Type, TimeUnit};
+use datafusion::arrow::datatypes::{
+    DataType, Date32Type, Decimal128Type, Fields, Float32Type, Float64Type, TimeUnit,
+};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::array_value_to_string;
 
 use super::{number, text, timestamp};
+use crate::datetime::civil::MICROS_PER_DAY;
+use crate::datetime::pattern::TimePatterns;
+use crate::datetime::zone::Zone;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct JsonFormat {
-    pub time_zone: Tz,
-    /// Fields that are null are written as such: `ignoreNullFields` is false.
-    pub keep_nulls: bool,
+    time_zone: Tz,
+    keep_nulls: bool,
+    patterns: TimePatterns,
 }
 
 impl JsonFormat {
     /// Leaves null fields out, as Spark does unless told otherwise.
     pub fn new(time_zone: Tz) -> JsonFormat {
-        JsonFormat { time_zone, keep_nulls: false }
+        JsonFormat { time_zone, keep_nulls: false, patterns: TimePatterns::default() }
+    }
+
+    /// Writes fields that are null as such where `keep_nulls`: where Spark's `ignoreNullFields` is false.
+    pub fn with_nulls(self, keep_nulls: bool) -> JsonFormat {
+        JsonFormat { keep_nulls, ..self }
+    }
+
+    pub(crate) fn with_patterns(self, patterns: TimePatterns) -> JsonFormat {
+        JsonFormat { patterns, ..self }
     }
 
     /// Appends one row as an object, its columns under `names`.
@@ -77,7 +91,7 @@ impl JsonFormat {
             }
             DataType::Utf8 => write_string(out, array.as_string::<i32>().value(row)),
             DataType::Binary => write_string(out, &STANDARD.encode(array.as_binary::<i32>().value(row))),
-            DataType::Date32 => write_string(out, &text::date(array, row)),
+            DataType::Date32 => write_string(out, &self.date(array, row)),
             DataType::Timestamp(unit, zone) => {
                 write_string(out, &self.timestamp(array, row, *unit, zone.is_some())?);
             }
@@ -89,7 +103,18 @@ impl JsonFormat {
         Ok(())
     }
 
-    /// `2013-07-01T10:00:00.123+02:00`; without the zone where the type has none.
+    /// `2013-07-01`, or by the pattern.
+    pub(crate) fn date(&self, array: &dyn Array, row: usize) -> String {
+        match &self.patterns.date {
+            None => text::date(array, row),
+            Some(pattern) => {
+                let days = i64::from(array.as_primitive::<Date32Type>().value(row));
+                pattern.format_local(days * MICROS_PER_DAY, Zone::new(self.time_zone))
+            }
+        }
+    }
+
+    /// `2013-07-01T10:00:00.123+02:00`, without the zone where the type has none, or by the pattern.
     pub(crate) fn timestamp(
         &self,
         array: &dyn Array,
@@ -98,6 +123,12 @@ impl JsonFormat {
         zoned: bool,
     ) -> Result<String, ArrowError> {
         let value = text::timestamp_value(array, row, unit)?;
+        let patterns = &self.patterns;
+        if let Some(pattern) = if zoned { &patterns.timestamp } else { &patterns.timestamp_ntz } {
+            let micros = timestamp::micros(value, unit).ok_or_else(|| text::beyond_calendar(value))?;
+            let zone = Zone::new(self.time_zone);
+            return Ok(if zoned { pattern.format(micros, zone) } else { pattern.format_local(micros, zone) });
+        }
         let iso = match zoned {
             true => timestamp::zoned(value, unit, &self.time_zone).as_ref().map(timestamp::iso),
             false => timestamp::naive(value, unit).map(timestamp::iso_local),

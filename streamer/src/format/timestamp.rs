@@ -38,6 +38,11 @@ pub fn zoned(value: i64, unit: TimeUnit, time_zone: &Tz) -> Option<DateTime<Tz>>
     instant(value, unit).map(|instant| time_zone.from_utc_datetime(&instant.naive_utc()))
 }
 
+/// Since 1970; `None` beyond the calendar.
+pub fn micros(value: i64, unit: TimeUnit) -> Option<i64> {
+    instant(value, unit).map(|instant| instant.timestamp_micros())
+}
+
 fn instant(value: i64, unit: TimeUnit) -> Option<DateTime<chrono::Utc>> {
     match unit {
         TimeUnit::Second => DateTime::from_timestamp(value, 0),

@@ -37,6 +37,8 @@ pub(crate) fn register(
     }
     registry.register_udf(Arc::new(ScalarUDF::from(json::GetJsonObject::new())))?;
     registry.register_udf(Arc::new(ScalarUDF::from(json::FromJson::new(time_zone))))?;
+    registry.register_udf(Arc::new(ScalarUDF::from(json::ToJson::new(time_zone, zone))))?;
+    registry.register_udf(Arc::new(ScalarUDF::from(json::SchemaOfJson::new())))?;
     registry.register_udf(Arc::new(ScalarUDF::from(map::SparkMap::new())))?;
     for function in time_window::all() {
         registry.register_udf(Arc::new(function))?;

@@ -15,7 +15,7 @@ use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, 
 use super::cast::{OnError, SparkCast};
 use super::cast_to_string::CastToString;
 use super::divide::Divide;
-use super::json::FromJson;
+use super::json::{FromJson, ToJson};
 
 #[derive(Debug)]
 pub(super) struct SparkTypes {
@@ -55,6 +55,18 @@ impl SparkTypes {
         let double = |side: Box<Expr>| Expr::Cast(Cast::new(side, DataType::Float64));
         let sides = vec![double(left), double(right)];
         Expr::ScalarFunction(ScalarFunction::new_udf(self.divide.clone(), sides))
+    }
+
+    /// `None` where the function is what is computed.
+    fn function(&self, function: &ScalarFunction) -> Result<Option<Expr>> {
+        let called = function.func.inner();
+        if let Some(from_json) = called.downcast_ref::<FromJson>() {
+            return from_json.planned(function.args.clone(), self.zone).map(Some);
+        }
+        match called.downcast_ref::<ToJson>() {
+            Some(to_json) => to_json.planned(&function.args, self.zone),
+            None => Ok(None),
+        }
     }
 
     /// `None` where Arrow casts as Spark does.
@@ -97,10 +109,7 @@ impl FunctionRewrite for SparkTypes {
             Expr::ScalarFunction(function) if function.name() == "now" => {
                 Some(Expr::Cast(Cast::new(Box::new(expr.clone()), self.timestamp.clone())))
             }
-            Expr::ScalarFunction(function) => match function.func.inner().downcast_ref::<FromJson>() {
-                Some(from_json) => Some(from_json.planned(function.args.clone(), self.zone)?),
-                None => None,
-            },
+            Expr::ScalarFunction(function) => self.function(function)?,
             _ => None,
         };
         Ok(planned.map_or_else(|| Transformed::no(expr), Transformed::yes))

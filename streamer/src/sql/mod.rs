@@ -18,6 +18,7 @@ mod interval;
 mod query;
 pub(crate) mod relation;
 mod resolve;
+mod schema_call;
 mod statement;
 mod statement_parser;
 mod string_literal;

@@ -171,6 +171,11 @@ impl VisitorMut for Resolver<'_> {
     }
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
+        if let Expr::Function(call) = expr
+            && let Some(schema) = super::schema_call::written_out(call)
+        {
+            *expr = schema;
+        }
         if let Expr::RLike { negated, expr: text, pattern, .. } = expr {
             let call = super::ast::function("regexp_like", vec![(**text).clone(), (**pattern).clone()]);
             *expr = if *negated { super::ast::not(call) } else { call };

@@ -48,6 +48,8 @@ async fn results_are_spark_s() {
             "from_json('{\"t\":\"2026-11-27T10:00:00+02:00\"}', 't TIMESTAMP').t",
             "\"2026-11-27T08:00:00.000Z\"",
         ),
+        ("to_json(from_json('{\"A\":1}', 'A INT, b INT'))", "\"{\\\"A\\\":1}\""),
+        ("from_json('{\"a\":[1,2]}', schema_of_json('{\"a\":[0.5]}')).a", "[1.0,2.0]"),
     ] {
         assert_eq!(evaluate(&kafka, expression).await, Ok(format!("{{\"x\":{x}}}")), "{expression}");
     }
@@ -58,6 +60,8 @@ async fn results_are_spark_s() {
         ("from_json('{}', 'a FOO')", "[UNSUPPORTED_DATATYPE] Unsupported data type \"FOO\""),
         ("from_json('{}', 'a INT').b", "[FIELD_NOT_FOUND] No such struct field `b` in `a`"),
         ("from_json(value, 'a INT')", "[DATATYPE_MISMATCH.UNEXPECTED_INPUT_TYPE]"),
+        ("to_json(n)", "[DATATYPE_MISMATCH.INVALID_JSON_SCHEMA]"),
+        ("schema_of_json(CAST(value AS STRING))", "[DATATYPE_MISMATCH.NON_FOLDABLE_INPUT]"),
         (
             "from_json('x', 'a INT', map('mode', 'FAILFAST'))",
             "[MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION]",

@@ -40,7 +40,7 @@ async fn evaluate(context: &SessionContext, sql: &str) -> Result<String, String>
     let batches = run(context, sql).await?;
     let batch = batches.iter().find(|batch| batch.num_rows() > 0).ok_or("no row")?;
     let mut json = String::new();
-    let format = JsonFormat { time_zone: "Europe/Berlin".parse().unwrap(), keep_nulls: false };
+    let format = JsonFormat::new("Europe/Berlin".parse().unwrap());
     format.write_row(&mut json, ["x"].into_iter(), batch.columns(), 0).map_err(|error| error.to_string())?;
     Ok(json)
 }

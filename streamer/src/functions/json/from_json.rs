@@ -13,6 +13,7 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::options;
 use super::parse_json::ParseJson;
 use super::reader::nullable;
 use crate::schema::{self, sql_type};
@@ -32,7 +33,7 @@ impl FromJson {
     /// What is computed for a call, whose arguments are as they were written.
     pub(in crate::functions) fn planned(&self, mut arguments: Vec<Expr>, zone: Tz) -> Result<Expr> {
         let options = match arguments.len() {
-            3.. => options(&arguments.pop().unwrap_or_default())?,
+            3.. => options::of_map(&arguments.pop().unwrap_or_default())?,
             _ => Vec::new(),
         };
         let (Some(schema), Some(text)) = (arguments.pop(), arguments.pop()) else {
@@ -133,33 +134,5 @@ fn has_map_without_text(data_type: &DataType) -> bool {
             _ => false,
         },
         _ => false,
-    }
-}
-
-/// Of a call of `map` over literals.
-fn options(expr: &Expr) -> Result<Vec<(String, String)>> {
-    let arguments = match expr {
-        Expr::ScalarFunction(function) if function.name() == "map" => &function.args,
-        _ => {
-            return plan_err!(
-                "[INVALID_OPTIONS.NON_MAP_FUNCTION] Invalid options: Must use the `map()` function for options. SQLSTATE: \
-                 42K06"
-            );
-        }
-    };
-    let text = |expr: &Expr| match expr {
-        Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
-        _ => None,
-    };
-    let pairs = arguments.chunks(2).map(|pair| match pair {
-        [key, value] => Some((text(key)?, text(value)?)),
-        _ => None,
-    });
-    match pairs.collect() {
-        Some(pairs) => Ok(pairs),
-        None => plan_err!(
-            "[INVALID_OPTIONS.NON_STRING_TYPE] Invalid options: A type of keys and values in `map()` must be string. \
-             SQLSTATE: 42K06"
-        ),
     }
 }

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use datafusion::arrow::array::timezone::Tz;
+use datafusion::common::plan_err;
 use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::Expr;
 
 use super::scanner::Dialect;
-use crate::datetime::pattern::Pattern;
+use crate::datetime::pattern::TimePatterns;
 use crate::datetime::text;
 use crate::datetime::zone::Zone;
 
@@ -51,8 +53,6 @@ impl JsonOptions {
             Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
             Some(value) => plan_error(format!("the option {name} is true or false, not \"{value}\"")),
         };
-        let pattern =
-            |name: &str| options.get(&name.to_lowercase()).map(|pattern| Pattern::parse(pattern)).transpose();
         let zone = match options.get("timezone") {
             Some(name) => match Zone::named(name) {
                 Some(zone) => zone,
@@ -78,11 +78,37 @@ impl JsonOptions {
             times: TimeReader {
                 zone,
                 now_micros: 0,
-                timestamp: pattern("timestampFormat")?,
-                timestamp_ntz: pattern("timestampNTZFormat")?,
-                date: pattern("dateFormat")?,
+                patterns: TimePatterns::from_options(|name| options.get(&name.to_lowercase()).copied())?,
             },
         })
+    }
+}
+
+/// The options in a call of `map` over literals.
+pub(super) fn of_map(expr: &Expr) -> Result<Vec<(String, String)>> {
+    let arguments = match expr {
+        Expr::ScalarFunction(function) if function.name() == "map" => &function.args,
+        _ => {
+            return plan_err!(
+                "[INVALID_OPTIONS.NON_MAP_FUNCTION] Invalid options: Must use the `map()` function for options. SQLSTATE: \
+                 42K06"
+            );
+        }
+    };
+    let text = |expr: &Expr| match expr {
+        Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_owned),
+        _ => None,
+    };
+    let pairs = arguments.chunks(2).map(|pair| match pair {
+        [key, value] => Some((text(key)?, text(value)?)),
+        _ => None,
+    });
+    match pairs.collect() {
+        Some(pairs) => Ok(pairs),
+        None => plan_err!(
+            "[INVALID_OPTIONS.NON_STRING_TYPE] Invalid options: A type of keys and values in `map()` must be string. \
+             SQLSTATE: 42K06"
+        ),
     }
 }
 
@@ -113,9 +139,7 @@ pub(crate) struct TimeReader {
     zone: Zone,
     /// For times without a date.
     pub(super) now_micros: i64,
-    timestamp: Option<Pattern>,
-    timestamp_ntz: Option<Pattern>,
-    date: Option<Pattern>,
+    patterns: TimePatterns,
 }
 
 impl TimeReader {
@@ -126,14 +150,14 @@ impl TimeReader {
     /// Microseconds.
     #[inline]
     pub(crate) fn timestamp(&self, text: &str) -> Option<i64> {
-        match &self.timestamp {
+        match &self.patterns.timestamp {
             None => text::timestamp(text, self.zone, self.now_micros),
             Some(pattern) => pattern.timestamp(text, self.zone),
         }
     }
 
     pub(crate) fn timestamp_ntz(&self, text: &str) -> Option<i64> {
-        match &self.timestamp_ntz {
+        match &self.patterns.timestamp_ntz {
             None => text::timestamp_without_zone(text),
             Some(pattern) => pattern.local_timestamp(text),
         }
@@ -141,7 +165,7 @@ impl TimeReader {
 
     /// Days. Without a pattern, a number is one of days, as in the oldest Sparks.
     pub(crate) fn date(&self, text: &str) -> Option<i32> {
-        match &self.date {
+        match &self.patterns.date {
             None => text::date(text).or_else(|| text.parse().ok()),
             Some(pattern) => pattern.date(text),
         }

@@ -12,7 +12,7 @@ use crate::format::json::JsonFormat;
 use crate::format::text::{Style, TextFormat, beyond_calendar};
 
 /// Columns come in the layouts of [`crate::sink::spark_layout`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct DatabaseText {
     json: JsonFormat,
     text: TextFormat,

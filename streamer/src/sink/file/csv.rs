@@ -28,11 +28,12 @@ pub(super) struct CsvRows {
     trim_end: bool,
     line_separator: String,
     text: TextFormat,
-    json: JsonFormat,
+    times: JsonFormat,
 }
 
 impl CsvRows {
-    pub(super) fn new(options: &Options, time_zone: Tz) -> Result<CsvRows, OptionsError> {
+    /// `times` writes dates and timestamps.
+    pub(super) fn new(options: &Options, time_zone: Tz, times: JsonFormat) -> Result<CsvRows, OptionsError> {
         let separator = options.get("sep").or(options.get("delimiter")).unwrap_or(",");
         let quote = options.character("quote")?.map_or('"', |quote| quote.unwrap_or('\0'));
         let escape = options.character("escape")?.flatten().unwrap_or('\\');
@@ -52,7 +53,7 @@ impl CsvRows {
             trim_end: options.boolean("ignoreTrailingWhiteSpace", true)?,
             line_separator: text("lineSep", "\n"),
             text: TextFormat { style: Style::Table, time_zone },
-            json: JsonFormat::new(time_zone),
+            times,
         })
     }
 
@@ -117,8 +118,9 @@ impl CsvRows {
     fn text_of(&self, value: &mut String, column: &dyn Array, row: usize) -> Result<(), ArrowError> {
         match column.data_type() {
             DataType::Timestamp(unit, zone) => {
-                value.push_str(&self.json.timestamp(column, row, *unit, zone.is_some())?);
+                value.push_str(&self.times.timestamp(column, row, *unit, zone.is_some())?);
             }
+            DataType::Date32 => value.push_str(&self.times.date(column, row)),
             _ => self.text.write(value, column, row)?,
         }
         Ok(())
@@ -216,7 +218,8 @@ mod tests {
         let column: Arc<dyn Array> = Arc::new(StringArray::from(VALUES.to_vec()));
         let batch = RecordBatch::try_from_iter([("v", column)]).unwrap();
         let options = Options::from_iter(options.iter().copied());
-        let rows = CsvRows::new(&options, "UTC".parse().unwrap()).unwrap();
+        let utc = "UTC".parse().unwrap();
+        let rows = CsvRows::new(&options, utc, JsonFormat::new(utc)).unwrap();
         let mut text = String::new();
         rows.write_header(&mut text, &batch.schema());
         (0..batch.num_rows())

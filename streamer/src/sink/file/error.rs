@@ -43,6 +43,8 @@ pub enum FileSinkError {
         "Option '{option}' of a {format} sink is not served by Ottla yet; leave it out for Spark's default"
     )]
     NotServed { option: &'static str, format: &'static str },
+    #[error("{0}")]
+    Pattern(String),
     #[error(
         "{path} is missing, which the log of the batches up to {batch_id} needs; restore it, or write to a new folder",
         path = path.display()

@@ -8,6 +8,7 @@ use parquet::basic::Compression;
 
 use super::csv::CsvRows;
 use super::error::FileSinkError;
+use crate::datetime::pattern::TimePatterns;
 use crate::format::json::JsonFormat;
 use crate::format::type_name;
 use crate::options::Options;
@@ -44,22 +45,25 @@ impl FileFormat {
         time_zone: Tz,
         schema: &Schema,
     ) -> Result<FileFormat, SinkError> {
-        for option in ["timestampFormat", "timestampNTZFormat", "dateFormat", "encoding"] {
-            if name != "parquet" && options.get(option).is_some_and(|value| !is_default(option, value)) {
-                return Err(FileSinkError::NotServed { option, format: name }.into());
-            }
+        let is_utf8 = options.get("encoding").is_none_or(|encoding| encoding.eq_ignore_ascii_case("UTF-8"));
+        if name != "parquet" && !is_utf8 {
+            return Err(FileSinkError::NotServed { option: "encoding", format: name }.into());
         }
+        let json = || -> Result<JsonFormat, SinkError> {
+            let patterns = TimePatterns::from_options(|option| options.get(option));
+            let patterns = patterns.map_err(|error| FileSinkError::Pattern(error.strip_backtrace()))?;
+            Ok(JsonFormat::new(time_zone).with_patterns(patterns))
+        };
         let line_separator = options.get("lineSep").unwrap_or("\n").to_owned();
         let rows = match name {
             "json" => {
-                let keep_nulls = !options.boolean("ignoreNullFields", true)?;
-                let format = JsonFormat { keep_nulls, ..JsonFormat::new(time_zone) };
+                let format = json()?.with_nulls(!options.boolean("ignoreNullFields", true)?);
                 let names = schema.fields().iter().map(|field| field.name().clone()).collect();
                 Rows::Json { format, names, line_separator }
             }
             "csv" => {
                 CsvRows::check(schema)?;
-                Rows::Csv(Box::new(CsvRows::new(options, time_zone)?))
+                Rows::Csv(Box::new(CsvRows::new(options, time_zone, json()?)?))
             }
             "text" => {
                 check_text(schema)?;
@@ -121,15 +125,6 @@ impl Codec {
             Codec::Snappy => Compression::SNAPPY,
             Codec::None | Codec::Gzip | Codec::Deflate => Compression::UNCOMPRESSED,
         }
-    }
-}
-
-fn is_default(option: &str, value: &str) -> bool {
-    match option {
-        "timestampFormat" => value == "yyyy-MM-dd'T'HH:mm:ss[.SSS][XXX]",
-        "timestampNTZFormat" => value == "yyyy-MM-dd'T'HH:mm:ss[.SSS]",
-        "dateFormat" => value == "yyyy-MM-dd",
-        _ => value.eq_ignore_ascii_case("UTF-8"),
     }
 }
 
