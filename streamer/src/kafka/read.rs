@@ -18,7 +18,7 @@ use ottla_protocol::ErrorCode;
 
 use super::decode::{DecodeError, Decoder};
 use super::schema::Column;
-use super::source::{KafkaSource, KafkaSourceError, OffsetRange};
+use super::source::{KafkaSource, KafkaSourceError, Loss, OffsetRange};
 
 /// Enough for the decoder to run at full speed; two fetches per partition are in memory at a time.
 const MAX_FETCH_BYTES: i64 = 4 << 20;
@@ -140,10 +140,11 @@ impl Reader {
         let OffsetRange { partition, from, to } = &self.range;
         // A fetch that fails does not tell it.
         let log_start_offset = self.source.log_start_offset(partition).await?;
-        self.source.report_data_loss(format!(
-            "Offsets {from} to {to} of {partition} are wanted, but the log of the partition starts at \
-             {log_start_offset}"
-        ))?;
+        let what = format!(
+            "Could not read records in offset [{from}, {to}) for topic partition {partition}: the log of the partition \
+             starts at {log_start_offset}."
+        );
+        self.source.report_data_loss(Loss::RangeUnreadable, what)?;
         let next = if log_start_offset > *from { log_start_offset.min(*to) } else { *to };
         self.range.from = next;
         Ok(())
@@ -155,10 +156,12 @@ impl Reader {
         if self.readable_end >= *to {
             return Err(ReadError::NoProgress(self.range.clone()));
         }
-        self.source.report_data_loss(format!(
-            "Offsets {from} to {to} of {partition} are wanted, but the log of the partition ends at {}",
+        let what = format!(
+            "Could not read records in offset [{from}, {to}) for topic partition {partition}: the log of the partition \
+             ends at {}.",
             self.readable_end
-        ))?;
+        );
+        self.source.report_data_loss(Loss::RangeUnreadable, what)?;
         self.range.from = *to;
         Ok(())
     }

@@ -47,13 +47,35 @@ pub enum KafkaSourceError {
     StartingPartitions { specified: String, assigned: String },
     #[error("No offset matched from request of topic-partition {partition} and timestamp {ms}.")]
     NoOffsetForTimestamp { partition: TopicPartition, ms: i64 },
-    /// Spark's `failOnDataLoss`.
+    /// Spark's KAFKA_DATA_LOSS, for `failOnDataLoss`.
     #[error(
-        "{what}. Some data may have been lost because they are not available in Kafka any more; either the data was \
-         aged out by Kafka or the topic may have been deleted before all the data in the topic was processed. If you \
-         don't want your streaming query to fail on such cases, set the source option \"failOnDataLoss\" to \"false\""
+        "[KAFKA_DATA_LOSS.{class}] Some data may have been lost because they are not available in Kafka any more; either \
+         the data was aged out by Kafka or the topic may have been deleted before all the data in the topic was \
+         processed. If you don't want your streaming query to fail on such cases, set the source option failOnDataLoss \
+         to false. Reason: {what}",
+        class = loss.class()
     )]
-    DataLoss { what: String },
+    DataLoss { loss: Loss, what: String },
+}
+
+/// How it shows that data was lost: the subclasses of Spark's KAFKA_DATA_LOSS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    PartitionsDeleted,
+    AddedPartitionStartsLate,
+    OffsetChanged,
+    RangeUnreadable,
+}
+
+impl Loss {
+    fn class(self) -> &'static str {
+        match self {
+            Loss::PartitionsDeleted => "PARTITIONS_DELETED",
+            Loss::AddedPartitionStartsLate => "ADDED_PARTITION_DOES_NOT_START_FROM_OFFSET_ZERO",
+            Loss::OffsetChanged => "PARTITION_OFFSET_CHANGED",
+            Loss::RangeUnreadable => "COULD_NOT_READ_OFFSET_RANGE",
+        }
+    }
 }
 
 impl KafkaSource {
@@ -123,12 +145,14 @@ impl KafkaSource {
     ) -> Result<Vec<OffsetRange>, KafkaSourceError> {
         let gone: Vec<_> = from.0.keys().filter(|partition| !to.0.contains_key(*partition)).collect();
         if !gone.is_empty() {
-            self.report_data_loss(format!("{} are gone", joined(gone)))?;
+            let what = format!("Partitions {} have been deleted.", joined(gone));
+            self.report_data_loss(Loss::PartitionsDeleted, what)?;
         }
         let added = to.0.keys().filter(|partition| !from.0.contains_key(*partition)).cloned().collect();
         let beginnings = self.list(&added, |_| OffsetSpec::Earliest).await?;
         for (partition, offset) in beginnings.0.iter().filter(|(_, offset)| **offset != 0) {
-            self.report_data_loss(format!("Added partition {partition} starts from {offset} instead of 0"))?;
+            let what = format!("Added partition {partition} starts from {offset} instead of 0.");
+            self.report_data_loss(Loss::AddedPartitionStartsLate, what)?;
         }
         let mut ranges = Vec::new();
         for (partition, to) in &to.0 {
@@ -136,10 +160,11 @@ impl KafkaSource {
                 continue;
             };
             if to < from {
-                self.report_data_loss(format!(
-                    "Partition {partition}'s offset was changed from {from} to {to}. The start offset is beyond the \
-                     available ones, or the topic was deleted and created again"
-                ))?;
+                let what = format!(
+                    "Partition {partition} offset was changed from {from} to {to}. The start offset is beyond the \
+                     available ones, or the topic was deleted and created again."
+                );
+                self.report_data_loss(Loss::OffsetChanged, what)?;
             }
             if from < to {
                 ranges.push(OffsetRange { partition: partition.clone(), from: *from, to: *to });
@@ -186,11 +211,11 @@ impl KafkaSource {
     }
 
     /// Fails, or warns where the query is to go on all the same.
-    pub fn report_data_loss(&self, what: String) -> Result<(), KafkaSourceError> {
+    pub fn report_data_loss(&self, loss: Loss, what: String) -> Result<(), KafkaSourceError> {
         if self.options.fail_on_data_loss {
-            return Err(KafkaSourceError::DataLoss { what });
+            return Err(KafkaSourceError::DataLoss { loss, what });
         }
-        tracing::warn!("{what}. Some data may have been lost; failOnDataLoss is false, so the query goes on");
+        tracing::warn!("{what} Some data may have been lost; failOnDataLoss is false, so the query goes on");
         Ok(())
     }
 

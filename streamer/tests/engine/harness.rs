@@ -95,6 +95,9 @@ impl Outcome {
 /// Where a run is cut off.
 pub(crate) type CrashPoint = Option<(u64, Step)>;
 
+/// What follows a step of a batch.
+pub(crate) type AtStep = Box<dyn FnMut(u64, Step) -> ControlFlow<()> + Send>;
+
 impl Job {
     pub(crate) fn new(sql: &str) -> Job {
         let options = BTreeMap::from([("startingOffsets".to_owned(), "earliest".to_owned())]);
@@ -142,8 +145,23 @@ impl Job {
         crash: CrashPoint,
         stop: StopSignal,
     ) -> Outcome {
+        let at_step = move |id, step| match crash == Some((id, step)) {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        self.run_observed(kafka, checkpoint, stop, Box::new(at_step)).await
+    }
+
+    /// Does something of its own after the steps of the batches.
+    pub(crate) async fn run_observed(
+        &self,
+        kafka: &Kafka,
+        checkpoint: &Path,
+        stop: StopSignal,
+        at_step: AtStep,
+    ) -> Outcome {
         let seen = Arc::new(Mutex::new(Outcome::default()));
-        let result = self.try_run(kafka, checkpoint, crash, stop, seen.clone()).await;
+        let result = self.try_run(kafka, checkpoint, stop, seen.clone(), at_step).await;
         let mut outcome = seen.lock().clone();
         outcome.error = result.err().map(|error| error.to_string());
         outcome
@@ -153,9 +171,9 @@ impl Job {
         &self,
         kafka: &Kafka,
         checkpoint: &Path,
-        crash: CrashPoint,
         stop: StopSignal,
         seen: Arc<Mutex<Outcome>>,
+        at_step: AtStep,
     ) -> Result<(), Box<dyn std::error::Error>> {
         let mut conf = Conf::default();
         conf.set("spark.sql.session.timeZone", "UTC")?;
@@ -179,7 +197,7 @@ impl Job {
                 sink::open(format, options, &context)?
             }
         };
-        let observer = Box::new(Recorder { seen, crash });
+        let observer = Box::new(Recorder { seen, at_step });
         let connections = Arc::new(Connections::new(|_| {}));
         let query = StreamingQuery::new(plan, connections, checkpoint, sink, self.trigger, observer);
         Ok(query.run(stop).await?)
@@ -214,7 +232,7 @@ impl Sink for RecordingSink {
 
 struct Recorder {
     seen: Arc<Mutex<Outcome>>,
-    crash: CrashPoint,
+    at_step: AtStep,
 }
 
 impl Observer for Recorder {
@@ -223,6 +241,6 @@ impl Observer for Recorder {
     }
 
     fn step(&mut self, batch_id: u64, step: Step) -> ControlFlow<()> {
-        if self.crash == Some((batch_id, step)) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        (self.at_step)(batch_id, step)
     }
 }

@@ -6,6 +6,7 @@ mod console;
 mod crash;
 mod damage;
 mod data_frame;
+mod data_loss;
 mod event_time;
 mod exactly_once;
 mod expressions;
