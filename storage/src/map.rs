@@ -1,4 +1,4 @@
-//! A file mapped into memory, of which a prefix is published: the only `unsafe` code of the workspace.
+//! A file mapped into memory, of which a prefix is published: the only `unsafe` code of the broker.
 //!
 //! What makes the two blocks below sound, and holds within this file:
 //! - bytes below `published` are never written again, bytes at or above it are never read;

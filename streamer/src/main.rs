@@ -1,5 +1,6 @@
 //! `ottla-stream`: runs a job and prints its rows.
 
+mod allocator;
 mod command_line;
 mod explain_job;
 mod run_job;
@@ -21,9 +22,18 @@ use tracing_subscriber::EnvFilter;
 use command_line::{Command, CommandLine, SetError};
 use state_command::StateCommandError;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let command_line = CommandLine::parse();
+fn main() -> ExitCode {
+    allocator::share_heaps();
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(answer(CommandLine::parse())),
+        Err(error) => {
+            eprintln!("ottla-stream: cannot start the threads of the runtime: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn answer(command_line: CommandLine) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
     match run(command_line).await {

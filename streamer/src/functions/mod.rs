@@ -3,11 +3,13 @@
 mod cast;
 mod cast_to_string;
 mod divide;
+mod element_at;
 #[cfg(test)]
 mod golden;
 
 pub(crate) mod json;
 mod map;
+mod regexp;
 mod spark_types;
 pub(crate) mod syntax;
 mod time_text;
@@ -32,7 +34,8 @@ pub(crate) fn register(
     for name in NOT_SPARK_S {
         registry.deregister_udf(name)?;
     }
-    for function in time_text::all(time_zone, zone, ansi) {
+    let all = time_text::all(time_zone, zone, ansi).into_iter();
+    for function in all.chain(regexp::all()).chain(element_at::all(ansi)) {
         registry.register_udf(Arc::new(function))?;
     }
     registry.register_udf(Arc::new(ScalarUDF::from(json::GetJsonObject::new())))?;

@@ -6,16 +6,20 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference, plan_err};
-use datafusion::functions::core::get_field;
+use datafusion::functions::core::{get_field, named_struct};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr};
 use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF};
 
+use super::element_at;
 use super::map::SparkMap;
 
 /// Stands before DataFusion's own planners.
 #[derive(Debug)]
-pub(crate) struct SparkSyntax;
+pub(crate) struct SparkSyntax {
+    /// Whether an index that an array does not have is an error.
+    pub(crate) ansi: bool,
+}
 
 impl ExprPlanner for SparkSyntax {
     fn plan_compound_identifier(
@@ -49,6 +53,13 @@ impl ExprPlanner for SparkSyntax {
     ) -> Result<PlannerResult<RawFieldAccessExpr>> {
         let name = match &access.field_access {
             GetFieldAccess::NamedStructField { name } => name.try_as_str().flatten(),
+            GetFieldAccess::ListIndex { key }
+                if matches!(access.expr.get_type(schema)?, DataType::List(_)) =>
+            {
+                let arguments = vec![access.expr, (**key).clone()];
+                let subscript = ScalarFunction::new_udf(element_at::subscript(self.ansi), arguments);
+                return Ok(PlannerResult::Planned(Expr::ScalarFunction(subscript)));
+            }
             _ => None,
         };
         match (name, access.expr.get_type(schema)?) {
@@ -60,9 +71,35 @@ impl ExprPlanner for SparkSyntax {
         }
     }
 
+    /// `struct(a, b)`, whose fields are called as its columns.
+    fn plan_struct_literal(&self, values: Vec<Expr>, is_named: bool) -> Result<PlannerResult<Vec<Expr>>> {
+        if is_named {
+            return Ok(PlannerResult::Original(values));
+        }
+        let named = values.into_iter().enumerate().flat_map(|(place, value)| {
+            let name = field_name(&value).unwrap_or_else(|| format!("col{}", place + 1));
+            [Expr::Literal(ScalarValue::from(name), None), value]
+        });
+        let call = ScalarFunction::new_udf(named_struct(), named.collect());
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(call)))
+    }
+
     fn plan_make_map(&self, arguments: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
         let map = Arc::new(ScalarUDF::from(SparkMap::new()));
         Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(map, arguments))))
+    }
+}
+
+/// What a value that has a name gives a field.
+fn field_name(value: &Expr) -> Option<String> {
+    match value {
+        Expr::Column(column) => Some(column.name.clone()),
+        Expr::Alias(alias) => Some(alias.name.clone()),
+        Expr::ScalarFunction(call) if call.name() == "get_field" => match call.args.last() {
+            Some(Expr::Literal(name, _)) => name.try_as_str().flatten().map(str::to_owned),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -21,7 +21,7 @@ impl Session {
         let time_zone = self.conf.session_time_zone();
         let state = SessionStateBuilder::new()
             .with_config(session_config(&time_zone))
-            .with_expr_planners(vec![Arc::new(SparkSyntax)])
+            .with_expr_planners(vec![Arc::new(SparkSyntax { ansi: self.conf.ansi() })])
             .with_default_features()
             .with_spark_features()
             .with_type_planner(Arc::new(SparkTypePlanner { time_zone: time_zone.as_str().into() }))

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, Function, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement,
-    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, VisitMut, VisitorMut,
+    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, VisitMut, VisitorMut,
 };
 
 use super::error::{Position, SqlError};
@@ -15,6 +15,7 @@ use super::from_clause::WATERMARK;
 use super::generator::GENERATOR;
 use super::query::{QueryText, StreamingSelect, column_names};
 use super::relation::{OPERATOR, RelationOperator};
+use super::{schema_call, shorthand};
 
 /// A stream or a table in a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,9 +173,12 @@ impl VisitorMut for Resolver<'_> {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
         if let Expr::Function(call) = expr
-            && let Some(schema) = super::schema_call::written_out(call)
+            && let Some(meant) = schema_call::written_out(call).or_else(|| shorthand::written_out(call))
         {
-            *expr = schema;
+            *expr = meant;
+        }
+        if let Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: inner } = expr {
+            *expr = super::ast::function("bitwise_not", vec![(**inner).clone()]);
         }
         if let Expr::RLike { negated, expr: text, pattern, .. } = expr {
             let call = super::ast::function("regexp_like", vec![(**text).clone(), (**pattern).clone()]);
@@ -252,7 +256,8 @@ impl Resolver<'_> {
             function.name = ObjectName::from(vec![Ident::with_quote('`', name)]);
             return ControlFlow::Continue(());
         }
-        if self.names.is_function(&written.value.to_lowercase()) {
+        let name = written.value.to_lowercase();
+        if self.names.is_function(&name) || shorthand::is_one(&name) {
             return ControlFlow::Continue(());
         }
         ControlFlow::Break(SqlError::UnresolvedRoutine { name: self.text.spelling.of(written), position })

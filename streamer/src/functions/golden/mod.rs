@@ -1,7 +1,12 @@
 //! Expressions beside what Spark 4.1.1 answers in the zone Europe/Berlin (`make.py`). Those that differ are listed in
 //! `differences.txt`: the list is to become shorter, and a test fails when it is not true any more.
 
+use std::sync::Arc;
+
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::error::DataFusionError;
+use datafusion::logical_expr::LogicalPlanBuilder;
 use datafusion::prelude::SessionContext;
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::dialect::SparkSqlDialect;
@@ -9,7 +14,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::conf::Conf;
 use crate::format::json::JsonFormat;
-use crate::session::Session;
+use crate::session::{Frame, Session};
 
 /// Expressions whose value, or whose error, is another one here.
 const DIFFERENCES: &str = include_str!("differences.txt");
@@ -27,36 +32,46 @@ const ROWS: &str = "SELECT column1 AS x, CAST(column2 AS DOUBLE) AS d, CAST(colu
                     column5 AS big FROM (VALUES (1, 1.5, '1.25', 'a', 9000000000), (2, 2.5, '2.25', 'b', 9000000000), (2, \
                     3.5, '3.5', 'c', 1), (4, -1.0, '0.5', 'd', 2), (NULL, NULL, NULL, NULL, NULL))";
 
-async fn run(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, String> {
-    let mut statements = Parser::parse_sql(&SparkSqlDialect, sql).map_err(|error| error.to_string())?;
-    let statement = Statement::Statement(Box::new(statements.pop().ok_or("empty")?));
-    let state = context.state();
-    let plan = state.statement_to_plan(statement).await.map_err(|error| error.strip_backtrace())?;
-    let rows = context.execute_logical_plan(plan).await.map_err(|error| error.strip_backtrace())?;
-    rows.collect().await.map_err(|error| error.strip_backtrace())
+/// The rows of a table, by DataFusion alone.
+async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {
+    let mut statements = Parser::parse_sql(&SparkSqlDialect, sql)?;
+    let statement = Statement::Statement(Box::new(statements.remove(0)));
+    let plan = context.state().statement_to_plan(statement).await?;
+    context.execute_logical_plan(plan).await?.collect().await
 }
 
-async fn evaluate(context: &SessionContext, sql: &str) -> Result<String, String> {
-    let batches = run(context, sql).await?;
+/// Answers an expression over a table as a query does.
+async fn evaluate(table: &Frame, expression: &str) -> Result<String, String> {
+    let select = Frame::select(&format!("SELECT {expression} AS x FROM t"), &[("t", table)]);
+    let plan = select.map_err(|error| error.to_string())?.plan;
+    let rows = table.context.execute_logical_plan(plan).await.map_err(|error| error.strip_backtrace())?;
+    let batches = rows.collect().await.map_err(|error| error.strip_backtrace())?;
     let batch = batches.iter().find(|batch| batch.num_rows() > 0).ok_or("no row")?;
     let mut json = String::new();
-    let format = JsonFormat::new("Europe/Berlin".parse().unwrap());
+    let format = JsonFormat::new(table.zone);
     format.write_row(&mut json, ["x"].into_iter(), batch.columns(), 0).map_err(|error| error.to_string())?;
     Ok(json)
 }
 
-async fn check(golden: &str, table: &str) {
+async fn table(sql: &str) -> Frame {
     let mut conf = Conf::default();
     conf.set("spark.sql.session.timeZone", "Europe/Berlin").unwrap();
-    let context = Session::new(conf).unwrap().context().unwrap();
-    let rows = run(&context, table).await.unwrap();
+    let session = Session::new(conf.clone()).unwrap();
+    let context = session.context().unwrap();
+    let rows = rows(&context, sql).await.unwrap();
     let schema = rows[0].schema();
-    let table = datafusion::datasource::MemTable::try_new(schema, vec![rows]).unwrap();
-    context.register_table("t", std::sync::Arc::new(table)).unwrap();
+    let names = schema.fields().iter().map(|field| field.name().clone()).collect();
+    let table = Arc::new(MemTable::try_new(schema, vec![rows]).unwrap());
+    let plan = LogicalPlanBuilder::scan("t", provider_as_source(table), None).unwrap().build().unwrap();
+    Frame { context, conf, zone: session.time_zone(), plan, streams: Vec::new(), names }
+}
+
+async fn check(golden: &str, rows: &str) {
+    let table = table(rows).await;
     let mut differences: Vec<String> = Vec::new();
     for line in golden.lines() {
         let (expression, expected, error): (String, String, String) = serde_json::from_str(line).unwrap();
-        let found = evaluate(&context, &format!("SELECT {expression} AS x FROM t")).await;
+        let found = evaluate(&table, &expression).await;
         let agrees = match &found {
             Ok(value) => *value == expected,
             Err(message) => expected == "ERR" && message.contains(&error),
