@@ -23,7 +23,7 @@ use command_line::{Command, CommandLine, SetError};
 use state_command::StateCommandError;
 
 fn main() -> ExitCode {
-    allocator::share_heaps();
+    allocator::share_one_heap();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(answer(CommandLine::parse())),
         Err(error) => {
