@@ -22,7 +22,7 @@ pub(super) const FILTER: Measurement = Measurement {
             target: Some(Target::Floor(2_500_000.0)),
         },
         Figure { name: "CPU for all of it", unit: "s", target: Some(Target::Limit(3.0)) },
-        Figure { name: "private memory of it", unit: "MB", target: Some(Target::Limit(150.0)) },
-        Figure { name: "resident memory of it", unit: "MB", target: None },
+        Figure { name: "private memory of it", unit: "MB", target: None },
+        Figure { name: "resident memory of it", unit: "MB", target: Some(Target::Limit(150.0)) },
     ],
 };
