@@ -24,7 +24,7 @@ use crate::progress::StateOperatorProgress;
 use crate::session::StreamingPlan;
 use crate::sink::{Sink, SinkBatch, SinkError};
 use crate::source::{BatchRead, SourceDefinition};
-use crate::state::{StateError, StateOptions};
+use crate::state::StateError;
 
 /// Runs the batches of a query one after the other; owns its state and its sink.
 pub(crate) struct BatchRunner {
@@ -79,8 +79,8 @@ pub enum BatchRunError {
 
 impl BatchRunner {
     pub(crate) fn new(plan: StreamingPlan, checkpoint: &Checkpoint, sink: Box<dyn Sink>) -> BatchRunner {
-        let options = StateOptions { memory_limit: plan.conf.memory_limit() };
-        let (state_folder, stores) = (checkpoint.state_folder(), Arc::new(StateStores::new(options)));
+        let stores = Arc::new(StateStores::new(plan.conf.state_memory()));
+        let state_folder = checkpoint.state_folder();
         let optimized = OptimizedPlan::new(plan.plan.clone());
         BatchRunner { plan, optimized, sink, late_rows: None, state_folder, stores, last: None }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ottla_stream::conf::{Conf, ConfError};
+use ottla_stream::conf::{Conf, ConfError, MEMORY_LIMIT};
 use ottla_stream::kafka::options;
 use ottla_stream::output_mode::OutputMode;
 use ottla_stream::sink::table::TableLimits;
@@ -78,6 +78,10 @@ pub(crate) struct Flags {
     /// (spark.sql.session.timeZone=UTC). Repeatable.
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_assignment)]
     pub(crate) assignments: Vec<(String, String)>,
+    /// Memory that the state of all queries may take together, such as 64m; what does not fit stays on disk. 128m
+    /// unless the job says something else.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory_limit: Option<String>,
     /// How rows are printed.
     #[arg(long, default_value = "console")]
     pub(crate) format: Format,
@@ -118,7 +122,7 @@ pub(crate) enum SetError {
     Console { key: String, value: String, reason: &'static str },
     #[error(
         "--set {key}: no such option; a Kafka source has {}, a console numRows and truncate, and settings begin \
-         with spark.",
+         with spark. or ottla.",
         options::OPTIONS.join(", ")
     )]
     Unknown { key: String },
@@ -138,6 +142,9 @@ impl Flags {
         if let Some(offsets) = &self.starting_offsets {
             settings.source_options.insert("startingOffsets".to_owned(), offsets.clone());
         }
+        if let Some(limit) = &self.memory_limit {
+            settings.conf.set(MEMORY_LIMIT, limit)?;
+        }
         for (key, value) in &self.assignments {
             settings.set(key, value)?;
         }
@@ -149,7 +156,7 @@ impl Settings {
     fn set(&mut self, key: &str, value: &str) -> Result<(), SetError> {
         let lower = key.to_lowercase();
         let refused = |reason| SetError::Console { key: key.to_owned(), value: value.to_owned(), reason };
-        if lower.starts_with("spark.") {
+        if lower.starts_with("spark.") || lower.starts_with("ottla.") {
             self.conf.set(key, value)?;
         } else if lower == "numrows" {
             self.table.rows = value.parse().map_err(|_| refused("expected a whole number"))?;
@@ -188,6 +195,7 @@ const RUN_EXAMPLES: &str = "\
 Examples:
   ottla-stream run job.sql --checkpoint ./cp
   ottla-stream run job.sql --bootstrap-server broker-1:9092,broker-2:9092 --trigger '5 seconds'
+  ottla-stream run job.sql --checkpoint ./cp --memory-limit 64m
 
 A job:
   SET TIME ZONE 'UTC';

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::operators::watermark_tracker::MultipleWatermarkPolicy;
+use crate::state::StateMemory;
 
 /// A setting under Spark's name.
 pub struct Setting {
@@ -57,14 +58,15 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: MEMORY_LIMIT,
         default: "128m",
-        doc: "memory that each state store may take for data and caches; the rest stays on disk",
+        doc: "memory that the state of all queries may take together, for data and caches; the rest stays on disk",
         check: |value| bytes(value).map(drop),
     },
 ];
 
 const NO_DATA_BATCHES: &str = "spark.sql.streaming.noDataMicroBatches.enabled";
 const LATE_ROWS: &str = "ottla.lateRows";
-const MEMORY_LIMIT: &str = "ottla.stateStore.memoryLimit";
+/// Shared by the queries of a session.
+pub const MEMORY_LIMIT: &str = "ottla.stateStore.memoryLimit";
 const WATERMARK_POLICY: &str = "spark.sql.streaming.multipleWatermarkPolicy";
 const ANSI_ENABLED: &str = "spark.sql.ansi.enabled";
 const SESSION_TIME_ZONE: &str = "spark.sql.session.timeZone";
@@ -93,6 +95,7 @@ const LOGGED: &[(&str, &str)] = &[
 #[derive(Clone, Debug, Default)]
 pub struct Conf {
     values: BTreeMap<String, String>,
+    memory: StateMemory,
 }
 
 #[derive(Debug, PartialEq, Eq, Error)]
@@ -144,10 +147,10 @@ impl Conf {
         self.values.get(LATE_ROWS).map(String::as_str).filter(|name| !name.is_empty())
     }
 
-    /// In bytes.
-    pub fn memory_limit(&self) -> usize {
+    /// What the state stores of all queries share that are planned with this, or with a copy of it.
+    pub fn state_memory(&self) -> StateMemory {
         let value = self.values.get(MEMORY_LIMIT).map_or("128m", String::as_str);
-        bytes(value).unwrap_or(128 << 20)
+        self.memory.with_limit(bytes(value).unwrap_or(128 << 20))
     }
 
     pub fn runs_without_data(&self) -> bool {

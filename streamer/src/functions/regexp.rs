@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, ListBuilder, StringArray, StringBuilder};
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Field, Int64Type};
 use datafusion::common::{Result, exec_err, internal_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
@@ -145,7 +145,9 @@ impl Patterns {
 
 /// With a limit above 0, at most so many parts; else all of them, also empty ones at the end.
 fn split(texts: &StringArray, patterns: &StringArray, limits: &Int64Array) -> Result<ArrayRef> {
-    let (mut known, mut lists) = (Patterns::default(), ListBuilder::new(StringBuilder::new()));
+    let element = Field::new("element", DataType::Utf8, true);
+    let (mut known, mut lists) =
+        (Patterns::default(), ListBuilder::new(StringBuilder::new()).with_field(element));
     for ((text, pattern), limit) in texts.iter().zip(patterns).zip(limits) {
         let (Some(text), Some(pattern), Some(limit)) = (text, pattern, limit) else {
             lists.append_null();

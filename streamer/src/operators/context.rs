@@ -14,7 +14,7 @@ use futures::StreamExt;
 use parking_lot::Mutex;
 
 use crate::output_mode::OutputMode;
-use crate::state::{StateDescription, StateError, StateOptions, StateStore};
+use crate::state::{StateDescription, StateError, StateMemory, StateStore};
 
 /// One batch's; nodes find it in their session's configuration.
 pub(crate) struct BatchContext {
@@ -189,13 +189,13 @@ impl OperatorContext {
 
 /// The open stores of a query between its batches, by folder.
 pub(crate) struct StateStores {
-    options: StateOptions,
+    memory: StateMemory,
     open: Mutex<BTreeMap<PathBuf, (u64, StateStore)>>,
 }
 
 impl StateStores {
-    pub(crate) fn new(options: StateOptions) -> StateStores {
-        StateStores { options, open: Mutex::default() }
+    pub(crate) fn new(memory: StateMemory) -> StateStores {
+        StateStores { memory, open: Mutex::default() }
     }
 
     fn take(
@@ -207,7 +207,7 @@ impl StateStores {
         match self.open.lock().remove(folder) {
             Some((open, store)) if open == version => Ok(store),
             // A batch that failed half-way has left none, or one that is ahead.
-            _ => StateStore::open(folder, version, description, &self.options),
+            _ => StateStore::open(folder, version, description, &self.memory),
         }
     }
 

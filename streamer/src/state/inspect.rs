@@ -114,7 +114,7 @@ mod tests {
     use datafusion::arrow::datatypes::{Int64Type, Schema, TimeUnit};
 
     use super::*;
-    use crate::state::{StateOptions, StateStore};
+    use crate::state::{StateMemory, StateStore};
 
     #[test]
     fn rows_are_decoded_by_what_the_manifest_says_of_them() {
@@ -133,7 +133,7 @@ mod tests {
             ],
         )
         .unwrap();
-        let options = StateOptions { memory_limit: 1 << 20 };
+        let options = StateMemory::new(1 << 20);
         let mut store = StateStore::open(&folder, 0, &description, &options).unwrap();
         let ten =
             values.encode_columns(&[Arc::new(datafusion::arrow::array::Int64Array::from(vec![10]))]).unwrap();

@@ -22,6 +22,7 @@ mod filter;
 pub mod inspect;
 mod lookup;
 mod manifest;
+mod memory;
 mod merged;
 mod reader;
 mod rows;
@@ -43,17 +44,11 @@ use thiserror::Error;
 
 use crate::checkpoint::log_file::LogFileError;
 
+pub use memory::StateMemory;
 pub use reader::{RunFile, StateReader};
 pub use rows::{EncodedRows, RowFormat};
 pub use scan::Scan;
 pub use store::StateStore;
-
-/// How a store is kept.
-#[derive(Clone, Copy, Debug)]
-pub struct StateOptions {
-    /// Bytes that it may hold in memory. What finds the blocks of a run, about a twentieth of it, is always there.
-    pub memory_limit: usize,
-}
 
 /// The columns of keys and values, so that a changed query is refused.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

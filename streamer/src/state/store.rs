@@ -12,11 +12,12 @@ use super::changes::{Changes, Known};
 use super::compaction::Merge;
 use super::lookup::lookup;
 use super::manifest::Manifest;
+use super::memory::MemoryShare;
 use super::merged::{Merged, Source};
 use super::run::{Run, RunCursor};
 use super::scan::{Gap, Scan};
 use super::versions::Versions;
-use super::{StateDescription, StateError, StateOptions};
+use super::{StateDescription, StateError, StateMemory};
 
 /// Rows that a range removes at a time.
 const REMOVED_ROWS: usize = 4_096;
@@ -26,6 +27,7 @@ const REMOVED_ROWS: usize = 4_096;
 pub struct StateStore {
     pub(super) folder: PathBuf,
     pub(super) description: StateDescription,
+    memory: MemoryShare,
     pub(super) limits: Limits,
     pub(super) versions: Versions,
     pub(super) cache: Arc<BlockCache>,
@@ -63,8 +65,7 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    fn new(options: &StateOptions) -> Limits {
-        let limit = options.memory_limit;
+    fn new(limit: usize) -> Limits {
         Limits {
             changes: limit / 4,
             known: limit / 8,
@@ -83,16 +84,18 @@ impl StateStore {
         folder: &Path,
         version: u64,
         description: &StateDescription,
-        options: &StateOptions,
+        memory: &StateMemory,
     ) -> Result<StateStore, StateError> {
         let sealed = match version {
             0 => Sealed { version, runs: Vec::new(), rows: 0 },
             _ => Sealed::open(folder, version, description)?,
         };
-        let limits = Limits::new(options);
-        let store = StateStore {
+        let memory = memory.share();
+        let limits = Limits::new(memory.bytes());
+        let mut store = StateStore {
             folder: folder.to_owned(),
             description: description.clone(),
+            memory,
             limits,
             versions: Versions::open(folder)?,
             cache: Arc::new(BlockCache::new(limits.runs)),
@@ -226,7 +229,8 @@ impl StateStore {
     }
 
     /// The cache has what the indexes leave, and always some.
-    pub(super) fn limit_cache(&self) {
+    pub(super) fn limit_cache(&mut self) {
+        self.limits = Limits::new(self.memory.bytes());
         let least = self.limits.runs / 4;
         self.cache.set_limit(self.limits.runs.saturating_sub(self.index_bytes()).max(least));
     }

@@ -1,6 +1,7 @@
 //! Groups across micro-batches.
 
 use ottla_stream::output_mode::OutputMode;
+use ottla_stream::test_kit::TestKit;
 use tempfile::tempdir;
 
 use crate::harness::{Job, Kafka};
@@ -54,6 +55,49 @@ async fn every_aggregate_is_merged_over_batches() {
     kafka.put("numbers", 0, [5, 1, -7, 2, 9, 3]).await;
     let outcome = job.run(&kafka, checkpoint.path()).await;
     assert_eq!(outcome.rows().last(), Some(&r#"{"n":5,"s":20,"a":4.0,"lo":1,"hi":9,"nx":5}"#), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn aggregates_that_are_short_for_others_go_on_after_a_restart() {
+    const SQL: &str = "SELECT max_by(name, x) AS top, min_by(name, x) AS low, count_if(x > 1) AS many, \
+         first(name) AS one, last(name) AS other, approx_count_distinct(x) AS kinds, some(x = 7) AS seven, \
+         every(x > 0) AS above, collect_list(x) AS all FROM STREAM numbers GROUP BY k";
+    let mut kit = TestKit::new().unwrap();
+    let numbers = kit.stream("numbers", "k INT, name STRING, x INT").unwrap();
+    let mut query = kit.start(SQL, OutputMode::Update).await.unwrap();
+    numbers.push(&[r#"{"k":1,"name":"a","x":1}"#, r#"{"k":1,"name":"b","x":5}"#]).unwrap();
+    let first = query.process_all_available().await.unwrap();
+    assert_eq!(
+        first,
+        [
+            r#"{"top":"b","low":"a","many":1,"one":"a","other":"b","kinds":2,"seven":false,"above":true,"all":[1,5]}"#
+        ]
+    );
+    let stopped = query.stop().await.unwrap();
+    numbers.push(&[r#"{"k":1,"name":"c","x":7}"#, r#"{"k":1,"name":"d"}"#]).unwrap();
+    let mut query = kit.start_again(SQL, OutputMode::Update, stopped).await.unwrap();
+    let second = query.process_all_available().await.unwrap();
+    assert_eq!(
+        second,
+        [
+            r#"{"top":"c","low":"a","many":2,"one":"a","other":"d","kinds":3,"seven":true,"above":true,"all":[1,5,7]}"#
+        ]
+    );
+}
+
+#[tokio::test]
+async fn words_are_split_and_counted() {
+    let mut kit = TestKit::new().unwrap();
+    let lines = kit.stream("lines", "value STRING").unwrap();
+    let sql = "SELECT word, count(*) AS n FROM (SELECT explode(split(value, ' ')) AS word FROM STREAM lines) GROUP BY word";
+    let mut query = kit.start(sql, OutputMode::Complete).await.unwrap();
+    lines.push(&[r#"{"value":"apache spark"}"#, r#"{"value":"apache kafka"}"#]).unwrap();
+    let mut rows = query.process_all_available().await.unwrap();
+    rows.sort();
+    assert_eq!(
+        rows,
+        [r#"{"word":"apache","n":2}"#, r#"{"word":"kafka","n":1}"#, r#"{"word":"spark","n":1}"#]
+    );
 }
 
 #[tokio::test]

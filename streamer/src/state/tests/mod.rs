@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::Path;
 
-use super::{StateColumn, StateDescription, StateError, StateOptions, StateStore};
+use super::{StateColumn, StateDescription, StateError, StateMemory, StateStore};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -18,7 +18,7 @@ fn description() -> StateDescription {
 }
 
 fn open(folder: &Path, version: u64, memory_limit: usize) -> Result<StateStore, StateError> {
-    StateStore::open(folder, version, &description(), &StateOptions { memory_limit })
+    StateStore::open(folder, version, &description(), &StateMemory::new(memory_limit))
 }
 
 fn rows(store: &StateStore) -> Result<Rows, StateError> {
@@ -56,7 +56,7 @@ fn the_state_of_another_query_is_refused_by_its_columns() {
     open(folder.path(), 0, 1 << 20).unwrap().commit(1).unwrap();
     let mut other = description();
     other.values.clear();
-    let options = StateOptions { memory_limit: 1 << 20 };
+    let options = StateMemory::new(1 << 20);
     let error = StateStore::open(folder.path(), 1, &other, &options).unwrap_err().to_string();
     assert!(error.contains("values (count Utf8)") && error.contains("1.manifest"), "{error}");
 }
