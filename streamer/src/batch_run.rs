@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::checkpoint::Checkpoint;
 use crate::conf::Conf;
-use crate::late_rows::LateRows;
+use crate::functions::json::MalformedRecords;
 use crate::micro_batch::{SharedObserver, Step};
 use crate::operators::context::{
     BatchContext, EventTimeStats, Interrupted, OperatorContext, StateMetrics, StateStores, Watermarks,
@@ -22,6 +22,7 @@ use crate::operators::incremental::IncrementalPlan;
 use crate::optimized_plan::OptimizedPlan;
 use crate::progress::StateOperatorProgress;
 use crate::session::StreamingPlan;
+use crate::set_aside::{self, SetAside};
 use crate::sink::{Sink, SinkBatch, SinkError};
 use crate::source::{BatchRead, SourceDefinition};
 use crate::state::StateError;
@@ -31,7 +32,9 @@ pub(crate) struct BatchRunner {
     plan: StreamingPlan,
     optimized: OptimizedPlan,
     sink: Box<dyn Sink>,
-    late_rows: Option<LateRows>,
+    late_rows: Option<SetAside>,
+    malformed_rows: Option<SetAside>,
+    malformed: Arc<MalformedRecords>,
     state_folder: PathBuf,
     stores: Arc<StateStores>,
     /// The plan of the last batch.
@@ -60,6 +63,8 @@ pub(crate) struct BatchRun {
     /// Of each source.
     pub(crate) input_rows: Vec<u64>,
     pub(crate) output_rows: u64,
+    /// That do not fit the schema of `from_json`.
+    pub(crate) malformed_rows: u64,
     pub(crate) state_operators: Vec<StateOperatorProgress>,
     /// Of each watermark: its delay in milliseconds and what it saw.
     pub(crate) event_times: Vec<(i64, EventTimeStats)>,
@@ -82,11 +87,26 @@ impl BatchRunner {
         let stores = Arc::new(StateStores::new(plan.conf.state_memory()));
         let state_folder = checkpoint.state_folder();
         let optimized = OptimizedPlan::new(plan.plan.clone());
-        BatchRunner { plan, optimized, sink, late_rows: None, state_folder, stores, last: None }
+        let malformed = plan.context.state().config().get_extension().unwrap_or_default();
+        BatchRunner {
+            plan,
+            optimized,
+            sink,
+            late_rows: None,
+            malformed_rows: None,
+            malformed,
+            state_folder,
+            stores,
+            last: None,
+        }
     }
 
-    pub(crate) fn set_late_rows(&mut self, late_rows: LateRows) {
+    pub(crate) fn set_late_rows(&mut self, late_rows: SetAside) {
         self.late_rows = Some(late_rows);
+    }
+
+    pub(crate) fn set_malformed_rows(&mut self, malformed_rows: SetAside) {
+        self.malformed_rows = Some(malformed_rows);
     }
 
     pub(crate) fn conf(&self) -> &Conf {
@@ -139,6 +159,7 @@ impl BatchRunner {
     pub(crate) async fn run(&mut self, planned: PlannedBatch) -> Result<BatchRun, BatchRunError> {
         let PlannedBatch { task, plan, session } = planned;
         let context = Arc::new(self.batch_context(&task, &plan));
+        self.malformed.begin(self.malformed_rows.is_some());
         let partitions =
             execute_stream_partitioned(plan.physical.clone(), task_context(session, context.clone()))?;
         let batch = SinkBatch {
@@ -156,7 +177,12 @@ impl BatchRunner {
         context.read_unfinished().await.map_err(interrupted_or_failed)?;
         if let Some(late_rows) = &mut self.late_rows {
             let (rows, late_ms) = (context.take_late_rows(), task.watermarks.late_ms);
-            late_rows.write(task.id, late_ms, &rows, task.end_offsets).await?;
+            let rows = set_aside::late_values(task.id, late_ms, &rows, self.plan.time_zone);
+            late_rows.write(task.id, rows.map_err(SinkError::from)?, task.end_offsets.clone()).await?;
+        }
+        let (malformed_rows, records) = self.malformed.take();
+        if let Some(sink) = &mut self.malformed_rows {
+            sink.write(task.id, set_aside::malformed_values(task.id, &records), task.end_offsets).await?;
         }
         if let Some(keep_from) = task.id.checked_sub(self.plan.conf.min_batches_to_retain()) {
             self.stores.purge(keep_from)?;
@@ -165,6 +191,7 @@ impl BatchRunner {
         let run = BatchRun {
             input_rows: self.plan.streams.iter().map(|stream| stream.table.rows_read()).collect(),
             output_rows,
+            malformed_rows,
             state_operators: metrics.map(|(operator, metrics)| progress(operator.name, &metrics)).collect(),
             event_times: plan.delays_ms.iter().copied().zip(context.event_times()).collect(),
         };

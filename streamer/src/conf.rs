@@ -56,6 +56,12 @@ pub const SETTINGS: &[Setting] = &[
         check: |_| Ok(()),
     },
     Setting {
+        key: MALFORMED_ROWS,
+        default: "",
+        doc: "streaming table or topic that takes the records that do not fit the schema of from_json; else they are only counted",
+        check: |_| Ok(()),
+    },
+    Setting {
         key: MEMORY_LIMIT,
         default: "128m",
         doc: "memory that the state of all queries may take together, for data and caches; the rest stays on disk",
@@ -65,6 +71,7 @@ pub const SETTINGS: &[Setting] = &[
 
 const NO_DATA_BATCHES: &str = "spark.sql.streaming.noDataMicroBatches.enabled";
 const LATE_ROWS: &str = "ottla.lateRows";
+const MALFORMED_ROWS: &str = "ottla.malformedRows";
 /// Shared by the queries of a session.
 pub const MEMORY_LIMIT: &str = "ottla.stateStore.memoryLimit";
 const WATERMARK_POLICY: &str = "spark.sql.streaming.multipleWatermarkPolicy";
@@ -144,7 +151,16 @@ impl Conf {
 
     /// The streaming table or topic of late rows.
     pub fn late_rows(&self) -> Option<&str> {
-        self.values.get(LATE_ROWS).map(String::as_str).filter(|name| !name.is_empty())
+        self.name(LATE_ROWS)
+    }
+
+    /// The streaming table or topic of malformed rows.
+    pub fn malformed_rows(&self) -> Option<&str> {
+        self.name(MALFORMED_ROWS)
+    }
+
+    fn name(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str).filter(|name| !name.is_empty())
     }
 
     /// What the state stores of all queries share that are planned with this, or with a copy of it.

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::checkpoint::Checkpoint;
-use crate::late_rows::{self, LateRows};
 use crate::options::Options;
 use crate::output_mode::OutputMode;
 use crate::session::{QueryError, Session, StreamingPlan};
+use crate::set_aside::{self, SetAside};
 use crate::sink::{self, Sink, SinkContext, SinkError};
 use crate::sql::{self, Flow, IfExists, Position, QueryText, SqlError, StatementKind, TableDefinition};
 
@@ -16,8 +16,16 @@ pub struct JobQuery {
     pub name: Option<String>,
     pub plan: StreamingPlan,
     pub sink: JobSink,
-    /// Where late rows go: the setting `ottla.lateRows`.
-    pub late_rows: Option<Arc<TableDefinition>>,
+    pub set_aside: SetAsideTables,
+}
+
+/// Where rows go that the query does not use; those of which nothing is said here are only counted.
+#[derive(Clone, Debug)]
+pub struct SetAsideTables {
+    /// The setting `ottla.lateRows`.
+    pub late: Option<Arc<TableDefinition>>,
+    /// The setting `ottla.malformedRows`.
+    pub malformed: Option<Arc<TableDefinition>>,
 }
 
 /// Where the rows of a query go.
@@ -66,8 +74,8 @@ impl Session {
                 StatementKind::Query(query) => {
                     let mode = defaults.output_mode;
                     let plan = self.plan_query(&query, &defaults.source_options, mode).await?;
-                    let late_rows = self.late_rows_table(position)?;
-                    queries.push(JobQuery { name: None, plan, sink: JobSink::Default, late_rows });
+                    let set_aside = self.set_aside_tables(position)?;
+                    queries.push(JobQuery { name: None, plan, sink: JobSink::Default, set_aside });
                 }
             }
         }
@@ -91,13 +99,24 @@ impl Session {
             None => defaults.output_mode,
         };
         let plan = self.plan_query(query, &defaults.source_options, mode).await?;
-        let late_rows = self.late_rows_table(position)?;
-        Ok(JobQuery { name: Some(name), plan, sink: JobSink::Table(table), late_rows })
+        let set_aside = self.set_aside_tables(position)?;
+        Ok(JobQuery { name: Some(name), plan, sink: JobSink::Table(table), set_aside })
+    }
+
+    fn set_aside_tables(&self, position: Position) -> Result<SetAsideTables, SqlError> {
+        Ok(SetAsideTables {
+            late: self.set_aside_table(self.conf().late_rows(), position)?,
+            malformed: self.set_aside_table(self.conf().malformed_rows(), position)?,
+        })
     }
 
     /// A name that is not declared is a topic.
-    fn late_rows_table(&self, position: Position) -> Result<Option<Arc<TableDefinition>>, SqlError> {
-        let Some(name) = self.conf().late_rows() else {
+    fn set_aside_table(
+        &self,
+        name: Option<&str>,
+        position: Position,
+    ) -> Result<Option<Arc<TableDefinition>>, SqlError> {
+        let Some(name) = name else {
             return Ok(None);
         };
         if self.catalog.get(name).is_some() {
@@ -167,19 +186,39 @@ impl JobQuery {
         &self,
         checkpoint: &Checkpoint,
         bootstrap_servers: &str,
-    ) -> Result<Option<LateRows>, SinkError> {
-        let Some(table) = &self.late_rows else {
-            return Ok(None);
-        };
+    ) -> Result<Option<SetAside>, SinkError> {
+        let table = self.set_aside.late.as_deref();
+        table.map(|table| self.open_set_aside(table, "late-rows", checkpoint, bootstrap_servers)).transpose()
+    }
+
+    /// The sink of malformed rows, if they are wanted.
+    pub fn open_malformed_rows(
+        &self,
+        checkpoint: &Checkpoint,
+        bootstrap_servers: &str,
+    ) -> Result<Option<SetAside>, SinkError> {
+        let table = self.set_aside.malformed.as_deref();
+        table
+            .map(|table| self.open_set_aside(table, "malformed-rows", checkpoint, bootstrap_servers))
+            .transpose()
+    }
+
+    fn open_set_aside(
+        &self,
+        table: &TableDefinition,
+        what: &str,
+        checkpoint: &Checkpoint,
+        bootstrap_servers: &str,
+    ) -> Result<SetAside, SinkError> {
         let context = SinkContext {
-            // Of its own, so that neither sink takes the other's batches for its own.
-            query_id: format!("{}-late-rows", checkpoint.query_id()),
-            schema: late_rows::schema(),
+            // Of its own, so that no sink takes another's batches for its own.
+            query_id: format!("{}-{what}", checkpoint.query_id()),
+            schema: set_aside::schema(),
             ..self.sink_context(checkpoint, bootstrap_servers, table)
         };
         let sink = sink::open(table.format.as_deref().unwrap_or("parquet"), &table.options, &context)?;
         sink.supports(OutputMode::Append)?;
-        Ok(Some(LateRows::new(sink, self.plan.time_zone)))
+        Ok(SetAside::new(sink))
     }
 
     fn sink_context(

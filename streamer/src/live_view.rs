@@ -1,4 +1,4 @@
-//! The line that a terminal shows of a query while it runs: rates, lag, watermark, state, late rows.
+//! The line that a terminal shows of a query while it runs: rates, lag, watermark, state, late and malformed rows.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -13,6 +13,7 @@ pub struct LiveView {
     batches: u64,
     rows: u64,
     late_rows: u64,
+    malformed_rows: u64,
     last: Option<StreamingQueryProgress>,
 }
 
@@ -21,6 +22,8 @@ impl LiveView {
         self.batches += 1;
         self.rows += progress.num_input_rows;
         self.late_rows += late_rows(progress);
+        self.malformed_rows +=
+            progress.observed_metrics.get("malformed").and_then(|metrics| metrics.get("rows")).unwrap_or(&0);
         self.last = Some(progress.clone());
     }
 
@@ -48,6 +51,9 @@ impl LiveView {
         if !last.state_operators.is_empty() {
             let state: u64 = last.state_operators.iter().map(|operator| operator.num_rows_total).sum();
             let _ = write!(line, " · state {} rows · late {}", thousands(state), thousands(self.late_rows));
+        }
+        if self.malformed_rows > 0 {
+            let _ = write!(line, " · malformed {}", thousands(self.malformed_rows));
         }
         line
     }
@@ -134,11 +140,12 @@ mod tests {
                 metrics: BTreeMap::new(),
             }],
             sink: SinkProgress { description: String::new(), num_output_rows: 0 },
+            observed_metrics: BTreeMap::from([("malformed", BTreeMap::from([("rows", 3)]))]),
         }
     }
 
     #[test]
-    fn says_rates_lag_watermark_state_and_late_rows() {
+    fn says_rates_lag_watermark_state_and_rows_that_are_late_or_malformed() {
         let mut view = LiveView::default();
         assert_eq!(view.line(Duration::ZERO), "no batch yet");
         view.update(&progress());
@@ -146,7 +153,7 @@ mod tests {
         assert_eq!(
             view.line(Duration::from_secs(2)),
             "batch 7 · 2,400 rows (100,000/s now, 1,200/s in all) · 12 ms a batch · lag 1,000 · \
-             watermark 2026-01-01T00:00:15.000Z · state 4,321 rows · late 4"
+             watermark 2026-01-01T00:00:15.000Z · state 4,321 rows · late 4 · malformed 6"
         );
     }
 }

@@ -30,6 +30,9 @@ pub struct StreamingQueryProgress {
     pub state_operators: Vec<StateOperatorProgress>,
     pub sources: Vec<SourceProgress>,
     pub sink: SinkProgress,
+    /// `{"malformed":{"rows":3}}`: records that do not fit the schema of `from_json`, where there are any.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub observed_metrics: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -136,6 +139,7 @@ mod tests {
                 metrics: offsets_behind_latest(&end, Some(&latest)),
             }],
             sink: SinkProgress { description: "console".to_owned(), num_output_rows: 3 },
+            observed_metrics: BTreeMap::new(),
         };
         let expected = concat!(
             r#"{"id":"i","runId":"r","name":null,"timestamp":"2026-11-23T06:38:37.793Z","batchId":0,"batchDuration":9,"#,

@@ -89,6 +89,7 @@ fn open(
     };
     let opened = query.open_sink(&checkpoint, &flags.bootstrap_server).map_err(refused)?;
     let late_rows = query.open_late_rows(&checkpoint, &flags.bootstrap_server).map_err(refused)?;
+    let malformed = query.open_malformed_rows(&checkpoint, &flags.bootstrap_server).map_err(refused)?;
     let has_own_sink = opened.is_some();
     let sink: Box<dyn Sink> = match (opened, flags.format) {
         (Some(sink), _) => sink,
@@ -107,6 +108,10 @@ fn open(
     };
     let query = match late_rows {
         Some(late_rows) => query.with_late_rows(late_rows),
+        None => query,
+    };
+    let query = match malformed {
+        Some(malformed) => query.with_malformed_rows(malformed),
         None => query,
     };
     Ok(Started { name, query })

@@ -22,6 +22,8 @@ use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 
+use json::MalformedRecords;
+
 /// Functions of DataFusion under names of Spark's that mean something else there, and that are not written anew here.
 const NOT_SPARK_S: &[&str] = &["to_char", "regexp_replace"];
 
@@ -30,6 +32,7 @@ pub(crate) fn register(
     time_zone: &str,
     zone: Tz,
     ansi: bool,
+    malformed: &Arc<MalformedRecords>,
 ) -> Result<()> {
     for name in NOT_SPARK_S {
         registry.deregister_udf(name)?;
@@ -39,7 +42,7 @@ pub(crate) fn register(
         registry.register_udf(Arc::new(function))?;
     }
     registry.register_udf(Arc::new(ScalarUDF::from(json::GetJsonObject::new())))?;
-    registry.register_udf(Arc::new(ScalarUDF::from(json::FromJson::new(time_zone))))?;
+    registry.register_udf(Arc::new(ScalarUDF::from(json::FromJson::new(time_zone, malformed.clone()))))?;
     registry.register_udf(Arc::new(ScalarUDF::from(json::ToJson::new(time_zone, zone))))?;
     registry.register_udf(Arc::new(ScalarUDF::from(json::SchemaOfJson::new())))?;
     registry.register_udf(Arc::new(ScalarUDF::from(map::SparkMap::new())))?;

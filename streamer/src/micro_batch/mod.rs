@@ -22,11 +22,11 @@ use crate::checkpoint::commit_log::CommitMetadata;
 use crate::checkpoint::offset_log::{OffsetSeq, OffsetSeqMetadata};
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::event::StreamingQueryEvent;
-use crate::late_rows::LateRows;
 use crate::operators::context::Watermarks;
 use crate::operators::watermark_tracker::WatermarkTracker;
 use crate::progress::StreamingQueryProgress;
 use crate::session::StreamingPlan;
+use crate::set_aside::SetAside;
 use crate::sink::{Sink, SinkError};
 use crate::source::{Connections, LatestOffset, Offset, ReadLimit, Source, SourceError};
 use crate::stop::StopSignal;
@@ -155,8 +155,14 @@ impl StreamingQuery {
     }
 
     /// Late rows of its aggregations go there, instead of being counted only.
-    pub fn with_late_rows(mut self, late_rows: LateRows) -> StreamingQuery {
+    pub fn with_late_rows(mut self, late_rows: SetAside) -> StreamingQuery {
         self.runner.set_late_rows(late_rows);
+        self
+    }
+
+    /// Records that do not fit the schema of `from_json` go there, instead of being counted only.
+    pub fn with_malformed_rows(mut self, malformed: SetAside) -> StreamingQuery {
+        self.runner.set_malformed_rows(malformed);
         self
     }
 

@@ -77,6 +77,10 @@ impl StreamingQuery {
                 description: self.runner.sink_description(),
                 num_output_rows: run.output_rows,
             },
+            observed_metrics: match run.malformed_rows {
+                0 => BTreeMap::new(),
+                rows => BTreeMap::from([("malformed", BTreeMap::from([("rows", rows)]))]),
+            },
         }
     }
 }

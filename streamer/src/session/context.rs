@@ -11,6 +11,7 @@ use datafusion_spark::SessionStateBuilderSpark;
 
 use super::Session;
 use crate::functions;
+use crate::functions::json::MalformedRecords;
 use crate::functions::syntax::SparkSyntax;
 use crate::operators::planner::StreamingQueryPlanner;
 use crate::sql::types::SparkTypePlanner;
@@ -19,8 +20,9 @@ impl Session {
     /// Each query has one for itself, with the time zone that is set when it is planned.
     pub(crate) fn context(&self) -> Result<SessionContext, DataFusionError> {
         let time_zone = self.conf.session_time_zone();
+        let malformed = Arc::new(MalformedRecords::default());
         let state = SessionStateBuilder::new()
-            .with_config(session_config(&time_zone))
+            .with_config(session_config(&time_zone).with_extension(malformed.clone()))
             .with_expr_planners(vec![Arc::new(SparkSyntax { ansi: self.conf.ansi() })])
             .with_default_features()
             .with_spark_features()
@@ -29,7 +31,8 @@ impl Session {
             .with_physical_optimizer_rules(physical_optimizer_rules())
             .build();
         let context = SessionContext::new_with_state(state);
-        functions::register(&mut *context.state_ref().write(), &time_zone, self.zone, self.conf.ansi())?;
+        let ansi = self.conf.ansi();
+        functions::register(&mut *context.state_ref().write(), &time_zone, self.zone, ansi, &malformed)?;
         Ok(context)
     }
 }

@@ -82,7 +82,7 @@ async fn a_windowed_job_is_written_as_spark_writes_it() {
         GROUP BY window(ts, '10 seconds'), user;";
     bench.kafka.put("events", 0, [event(1, "ann"), event(2, "ann"), event(3, "bob")]).await;
     bench.kafka.put("events", 0, [event(21, "ann"), event(4, "late"), event(22, "ann")]).await;
-    let run = bench.run(job, &["--progress"]).succeeded();
+    let run = bench.run(job, &["--progress", "--starting-offsets", "earliest"]).succeeded();
     let mut rows = run.rows();
     rows.sort();
     let expected = [
@@ -224,6 +224,29 @@ fn a_job_is_explained_without_a_broker() {
     let json: serde_json::Value = serde_json::from_str(&explain(&["--plan-format", "json"])).unwrap();
     assert_eq!(json["explanation"]["watermarkDelaysMs"], serde_json::json!([10_000]));
     assert_eq!(json["explanation"]["columns"], serde_json::json!(["window", "n"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_rows_are_counted_and_go_to_the_topic_that_the_job_names() {
+    let bench = Bench::start().await;
+    bench.kafka.create("orders", 1).await;
+    bench.kafka.create("broken", 1).await;
+    let records = [r#"{"id":1}"#, r#"{"id":"#, r#"{"id":"one"}"#, "", r#"{"id":4}"#];
+    bench.kafka.put("orders", 0, records).await;
+    let job = "SET ottla.malformedRows = broken;
+        SELECT from_json(CAST(value AS STRING), 'id INT').id AS id FROM STREAM orders;";
+    let run = bench.run(job, &["--progress", "--starting-offsets", "earliest"]).succeeded();
+    assert_eq!(run.rows(), [r#"{"id":1}"#, "{}", "{}", "{}", r#"{"id":4}"#]);
+    let lines = run.lines();
+    let progress = lines.iter().find(|line| line.starts_with("{\"progress\"")).unwrap();
+    let progress: serde_json::Value = serde_json::from_str(progress).unwrap();
+    let malformed = serde_json::json!({"malformed": {"rows": 2}});
+    assert_eq!(progress["progress"]["observedMetrics"], malformed);
+    let broken = Job::new("SELECT CAST(value AS STRING) AS broken FROM STREAM broken");
+    let broken = broken.run(&bench.kafka, tempdir().unwrap().path()).await;
+    let row = |record: &str| serde_json::json!({"batchId": 0, "record": record}).to_string();
+    let rows = [records[1], records[2]].map(|record| serde_json::json!({"broken": row(record)}).to_string());
+    assert_eq!(broken.rows(), rows);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 //!
 //! A call as it is written knows only its type. Planning puts a [`ParseJson`](super::parse_json::ParseJson) in its place.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
@@ -13,21 +14,23 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
+use super::malformed::MalformedRecords;
 use super::options;
 use super::parse_json::ParseJson;
 use super::reader::nullable;
 use crate::schema::{self, sql_type};
 
-#[derive(Debug, PartialEq, Eq, Hash)]
+#[derive(Debug)]
 pub(in crate::functions) struct FromJson {
     signature: Signature,
     time_zone: String,
+    malformed: Arc<MalformedRecords>,
 }
 
 impl FromJson {
-    pub(in crate::functions) fn new(time_zone: &str) -> FromJson {
+    pub(in crate::functions) fn new(time_zone: &str, malformed: Arc<MalformedRecords>) -> FromJson {
         let signature = Signature::user_defined(Volatility::Immutable);
-        FromJson { signature, time_zone: time_zone.to_owned() }
+        FromJson { signature, time_zone: time_zone.to_owned(), malformed }
     }
 
     /// What is computed for a call, whose arguments are as they were written.
@@ -43,7 +46,7 @@ impl FromJson {
             Expr::Literal(schema, _) => self.schema(Some(schema))?,
             _ => self.schema(None)?,
         };
-        let parse = ParseJson::new(schema, options, &self.time_zone, zone)?;
+        let parse = ParseJson::new(schema, options, &self.time_zone, zone, self.malformed.clone())?;
         Ok(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::from(parse)), vec![text])))
     }
 
@@ -59,6 +62,20 @@ impl FromJson {
         let schema = schema.map_err(|error| DataFusionError::Plan(error.to_string()))?;
         check_schema(&schema)?;
         Ok(nullable(&schema))
+    }
+}
+
+impl PartialEq for FromJson {
+    fn eq(&self, other: &FromJson) -> bool {
+        self.time_zone == other.time_zone
+    }
+}
+
+impl Eq for FromJson {}
+
+impl Hash for FromJson {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.time_zone.hash(state);
     }
 }
 

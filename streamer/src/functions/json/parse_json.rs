@@ -1,6 +1,7 @@
 //! What [`from_json`](super::from_json) computes: texts to values of one schema, which is read once.
 
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::array::{Array, AsArray};
@@ -8,6 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Fields};
 use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
+use super::malformed::MalformedRecords;
 use super::options::{JsonOptions, Mode};
 use super::reader::Reader;
 use crate::datetime::zone::Zone;
@@ -22,6 +24,7 @@ pub(super) struct ParseJson {
     time_zone: String,
     options: JsonOptions,
     zone: Tz,
+    malformed: Arc<MalformedRecords>,
 }
 
 impl ParseJson {
@@ -31,6 +34,7 @@ impl ParseJson {
         given: Vec<(String, String)>,
         time_zone: &str,
         zone: Tz,
+        malformed: Arc<MalformedRecords>,
     ) -> Result<ParseJson> {
         let options = JsonOptions::new(&given, Zone::new(zone))?;
         if let DataType::Struct(fields) = &schema
@@ -45,7 +49,7 @@ impl ParseJson {
             );
         }
         let signature = Signature::exact(vec![DataType::Utf8], Volatility::Immutable);
-        Ok(ParseJson { signature, schema, given, time_zone: time_zone.to_owned(), options, zone })
+        Ok(ParseJson { signature, schema, given, time_zone: time_zone.to_owned(), options, zone, malformed })
     }
 
     /// Reads no other fields than those that `is_used` knows. `None` where that changes nothing, or would change what
@@ -106,7 +110,11 @@ impl ScalarUDFImpl for ParseJson {
         options.times.now_micros = chrono::Utc::now().timestamp_micros();
         let mut reader = Reader::new(&self.schema, options, self.zone)?;
         for text in texts {
-            reader.push(text)?;
+            if !reader.push(text)?
+                && let Some(text) = text
+            {
+                self.malformed.add(text);
+            }
         }
         let parsed = reader.finish()?;
         debug_assert_eq!(parsed.len(), texts.len());

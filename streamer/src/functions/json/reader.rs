@@ -50,13 +50,14 @@ impl Reader {
         Reader::new(schema, options, time_zone)
     }
 
-    pub(crate) fn push(&mut self, record: Option<&str>) -> Result<()> {
+    /// Whether the record fits.
+    pub(crate) fn push(&mut self, record: Option<&str>) -> Result<bool> {
         let Some(record) = record.filter(|record| !record.trim_ascii_start().is_empty()) else {
             self.column.push_null();
             if let Some((_, texts)) = &mut self.corrupt {
                 texts.push(None);
             }
-            return Ok(());
+            return Ok(true);
         };
         let row = self.column.len();
         let is_good = match self.read(record) {
@@ -75,9 +76,9 @@ impl Reader {
             texts.push((!is_good).then_some(record));
         }
         if !is_good && self.options.mode == Mode::FailFast {
-            return self.fail(record, row);
+            self.fail(record, row)?;
         }
-        Ok(())
+        Ok(is_good)
     }
 
     fn read(&mut self, record: &str) -> Result<Fit, Malformed> {
