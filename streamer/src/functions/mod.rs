@@ -1,5 +1,6 @@
 //! What DataFusion and `datafusion-spark` lack of Spark's functions and casts.
 
+mod arithmetic;
 mod cast;
 mod cast_to_string;
 mod divide;
@@ -38,7 +39,7 @@ pub(crate) fn register(
         registry.deregister_udf(name)?;
     }
     let all = time_text::all(time_zone, zone, ansi).into_iter();
-    for function in all.chain(regexp::all()).chain(element_at::all(ansi)) {
+    for function in all.chain(regexp::all()).chain(element_at::all(ansi)).chain(arithmetic::tried()) {
         registry.register_udf(Arc::new(function))?;
     }
     registry.register_udf(Arc::new(ScalarUDF::from(json::GetJsonObject::new())))?;

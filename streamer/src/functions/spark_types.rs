@@ -12,6 +12,7 @@ use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, ScalarUDF, TryCast};
 
+use super::arithmetic::{Arithmetic, NoResult, Operation};
 use super::cast::{OnError, SparkCast};
 use super::cast_to_string::CastToString;
 use super::divide::Divide;
@@ -49,6 +50,26 @@ impl SparkTypes {
         Ok(expr.op == Operator::Divide
             && Divide::serves(&expr.left.get_type(schema)?)
             && Divide::serves(&expr.right.get_type(schema)?))
+    }
+
+    /// Whole numbers of whose sum, difference, product or remainder there may be none.
+    fn checked(&self, expr: &BinaryExpr, schema: &DFSchema) -> Result<Option<Expr>> {
+        let Some(operation) = Operation::of(expr.op) else {
+            return Ok(None);
+        };
+        let no_result = match (self.ansi, operation) {
+            (true, _) => NoResult::Error,
+            (false, Operation::Remainder) => NoResult::Null,
+            // They wrap around.
+            (false, _) => return Ok(None),
+        };
+        let serves = |side: &Expr| side.get_type(schema).map(|data_type| Arithmetic::serves(&data_type));
+        if !(serves(&expr.left)? && serves(&expr.right)?) {
+            return Ok(None);
+        }
+        let function = Arc::new(ScalarUDF::from(Arithmetic::new(operation, no_result)));
+        let sides = vec![(*expr.left).clone(), (*expr.right).clone()];
+        Ok(Some(Expr::ScalarFunction(ScalarFunction::new_udf(function, sides))))
     }
 
     fn quotient(&self, BinaryExpr { left, right, .. }: BinaryExpr) -> Expr {
@@ -104,6 +125,7 @@ impl FunctionRewrite for SparkTypes {
             Expr::BinaryExpr(division) if self.is_quotient(division, schema)? => {
                 Some(self.quotient(division.clone()))
             }
+            Expr::BinaryExpr(expr) => self.checked(expr, schema)?,
             Expr::Cast(Cast { expr, field }) => self.cast(expr, field.data_type(), false, schema)?,
             Expr::TryCast(TryCast { expr, field }) => self.cast(expr, field.data_type(), true, schema)?,
             Expr::ScalarFunction(function) if function.name() == "now" => {

@@ -35,6 +35,8 @@ async fn results_are_spark_s() {
         ("CAST(n AS SHORT)", "12"),
         ("CAST('2013-01-01 05:00:00' AS TIMESTAMP_LTZ)", "\"2013-01-01T05:00:00.000Z\""),
         ("length(value)", "2"),
+        ("coalesce(try_multiply(n, 9223372036854775807), -1)", "-1"),
+        ("n % 5 * 2 - 1 + offset", "3"),
         ("hex(value)", "\"3132\""),
         ("date_trunc('DAY', timestamp)", "\"2023-11-14T00:00:00.000Z\""),
         ("get_json_object('{\"a\":[1,2]}', '$.a[1]')", "\"2\""),
@@ -55,6 +57,9 @@ async fn results_are_spark_s() {
     }
     for (expression, message) in [
         ("n / 0", "[DIVIDE_BY_ZERO]"),
+        ("n % offset", "[REMAINDER_BY_ZERO]"),
+        ("offset + 9223372036854775807 + 1", "[ARITHMETIC_OVERFLOW] long overflow."),
+        ("CAST(n AS INT) * CAST(2147483647 AS INT)", "[ARITHMETIC_OVERFLOW] integer overflow."),
         ("n / (offset * 0.5)", "[DIVIDE_BY_ZERO]"),
         ("CAST('twelve' AS INT)", "[CAST_INVALID_INPUT] The value 'twelve' of the type"),
         ("from_json('{}', 'a FOO')", "[UNSUPPORTED_DATATYPE] Unsupported data type \"FOO\""),
