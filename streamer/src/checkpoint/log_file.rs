@@ -103,7 +103,8 @@ fn write_temporary(path: &Path, content: &[u8]) -> Result<PathBuf, LogFileError>
         io::ErrorKind::NotFound => fs::create_dir_all(folder).and_then(|()| create(&temporary)),
         _ => Err(error),
     });
-    file.and_then(|mut file| file.write_all(content)).map_err(|error| {
+    let written = file.and_then(|mut file| crash_point::space().and_then(|()| file.write_all(content)));
+    written.map_err(|error| {
         let _ = fs::remove_file(&temporary);
         LogFileError::io("write", &temporary, error)
     })?;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::checkpoint::log_file::LogFileError;
+use crate::crash_point;
 
 /// Makes a file that is not there yet, and its folder if need be, to be written and read.
 pub(super) fn create(path: &Path) -> Result<File, LogFileError> {
@@ -23,7 +24,7 @@ pub(super) fn append(mut file: &File, path: &Path, content: &[u8]) -> Result<(),
         file.write_all(content.get(..content.len() / 2).unwrap_or_default())?;
         Err(error)
     });
-    let written = whole.and_then(|()| file.write_all(content));
+    let written = whole.and_then(|()| crash_point::space()).and_then(|()| file.write_all(content));
     written.map_err(|error| LogFileError::io("write", path, error))
 }
 

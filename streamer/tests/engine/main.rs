@@ -11,6 +11,7 @@ mod event_time;
 mod exactly_once;
 mod expressions;
 mod file_source;
+mod full_disk;
 mod generated_sources;
 mod harness;
 mod jobs;
