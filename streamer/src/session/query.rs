@@ -22,7 +22,7 @@ use crate::output_mode::{self, OutputMode};
 use crate::schema;
 use crate::source::{self, SourceDefinition, StreamTable};
 use crate::sql::relation::OperatorPlanner;
-use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, View};
+use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, TableDefinition, View};
 use crate::static_table;
 
 impl Session {
@@ -75,8 +75,10 @@ impl Session {
         if let Some(declared) = self.declared.get(&relation.name.to_lowercase()) {
             return Ok(declared.clone());
         }
-        let Some(Entry::Table(table)) = self.catalog.get(&relation.name) else {
-            return self.define("kafka", Some(&relation.name), defaults, None);
+        let table = match self.catalog.get(&relation.name) {
+            Some(Entry::Table(table)) => table,
+            Some(Entry::StreamingTable(table)) => return self.define_written(table, relation, defaults),
+            _ => return self.define("kafka", Some(&relation.name), defaults, None),
         };
         let format = table.format.as_deref().unwrap_or("parquet");
         if !is_kafka(format) {
@@ -85,6 +87,26 @@ impl Session {
         let mut options = defaults.clone();
         table.options.iter().for_each(|(key, value)| options.set(key, value));
         self.define(format, Some(&relation.name), &options, table.columns.as_deref())
+    }
+
+    /// What another query of the job writes: the topic of a streaming table.
+    fn define_written(
+        &self,
+        table: &TableDefinition,
+        relation: &Relation,
+        defaults: &Options,
+    ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
+        match (table.format.as_deref().filter(|format| is_kafka(format)), table.options.get("topic")) {
+            (Some(format), Some(topic)) => self.define(format, Some(topic), defaults, None),
+            _ => {
+                let message = format!(
+                    "the streaming table {} is read by another query of its job only where it is a topic; declare its files \
+                     with CREATE TABLE … USING … OPTIONS (path '…'), and read that",
+                    relation.name
+                );
+                Err(SqlError::Analysis { message, position: relation.position }.into())
+            }
+        }
     }
 
     /// `topic` is what a Kafka source reads that says nothing else. `columns` are in Spark's DDL.

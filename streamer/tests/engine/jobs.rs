@@ -227,6 +227,36 @@ fn a_job_is_explained_without_a_broker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_query_reads_the_topic_that_another_one_of_its_job_writes() {
+    let bench = Bench::start().await;
+    for topic in ["raw", "clean"] {
+        bench.kafka.create(topic, 1).await;
+    }
+    bench.kafka.put("raw", 0, ["a", "b"]).await;
+    bench.kafka.put("clean", 0, ["before"]).await;
+    let job = "CREATE TABLE raw USING kafka OPTIONS (subscribe 'raw', startingOffsets 'earliest');
+        CREATE STREAMING TABLE cleaned USING kafka OPTIONS (topic 'clean') AS
+          SELECT upper(CAST(value AS STRING)) AS value FROM STREAM raw;
+        SELECT topic, CAST(value AS STRING) AS value FROM STREAM cleaned;";
+    let run = bench.run(job, &["--starting-offsets", "earliest"]).succeeded();
+    assert_eq!(run.rows().first().unwrap(), r#"{"topic":"clean","value":"before"}"#);
+    let again = bench.run(job, &["--starting-offsets", "earliest"]).succeeded();
+    let mut rows = [run.rows(), again.rows()].concat();
+    rows.sort();
+    assert_eq!(rows, ["A", "B", "before"].map(|value| format!(r#"{{"topic":"clean","value":"{value}"}}"#)));
+
+    let files =
+        "CREATE STREAMING TABLE files USING json OPTIONS (path 'out') AS SELECT value FROM STREAM raw;
+        SELECT * FROM STREAM files;";
+    let refused = bench.run(files, &[]);
+    assert!(
+        refused.stderr().contains("the streaming table files is read by another query"),
+        "{}",
+        refused.stderr()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn malformed_rows_are_counted_and_go_to_the_topic_that_the_job_names() {
     let bench = Bench::start().await;
     bench.kafka.create("orders", 1).await;
