@@ -1,14 +1,17 @@
 //! `+ - * %` of whole numbers as ANSI mode checks them, and `try_add` and its kin, which give null where there is no result.
 
+use std::fmt::Display;
+use std::sync::Arc;
+
 use datafusion::arrow::array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray};
+use datafusion::arrow::compute::try_binary;
 use datafusion::arrow::datatypes::{ArrowNativeTypeOp, DataType, Int8Type, Int16Type, Int32Type, Int64Type};
+use datafusion::arrow::error::ArrowError;
 use datafusion::common::{Result, exec_datafusion_err, internal_err, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{
     ColumnarValue, Operator, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
-use std::fmt::Display;
-use std::sync::Arc;
 
 use crate::schema::sql_type;
 
@@ -97,15 +100,15 @@ impl Arithmetic {
             });
             return Ok(Arc::new(results.collect::<PrimitiveArray<T>>()));
         }
-        let results = datafusion::arrow::compute::try_binary::<_, _, _, T>(left, right, |left, right| {
+        let results = try_binary::<_, _, _, T>(left, right, |left, right| {
             self.operation.of_two(left, right).ok_or_else(|| {
                 let error = self.error::<T>(&format!("{left}{suffix}"), &format!("{right}{suffix}"));
-                datafusion::arrow::error::ArrowError::ExternalError(Box::new(error))
+                ArrowError::ExternalError(Box::new(error))
             })
         });
         match results {
             Ok(results) => Ok(Arc::new(results)),
-            Err(datafusion::arrow::error::ArrowError::ExternalError(error)) => match error.downcast() {
+            Err(ArrowError::ExternalError(error)) => match error.downcast() {
                 Ok(error) => Err(*error),
                 Err(error) => Err(DataFusionError::External(error)),
             },

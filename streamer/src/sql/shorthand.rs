@@ -1,10 +1,11 @@
 //! Functions of Spark that are short for other expressions: they are written out.
 
+use std::ops::ControlFlow;
+
 use datafusion::sql::sqlparser::ast::{
     Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value, VisitMut, VisitorMut,
 };
 use datafusion::sql::sqlparser::parser::Parser;
-use std::ops::ControlFlow;
 
 use super::dialect::SparkDialect;
 
