@@ -227,6 +227,28 @@ fn a_job_is_explained_without_a_broker() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn state_that_is_larger_than_the_memory_limit_is_whole() {
+    const KEYS: u64 = 50_000;
+    let bench = Bench::start().await;
+    bench.kafka.create("keys", 1).await;
+    bench.kafka.put("keys", 0, (0..2 * KEYS).map(|n| format!("a key of some length: {}", n % KEYS))).await;
+    let job = "CREATE TABLE keys USING kafka
+          OPTIONS (subscribe 'keys', startingOffsets 'earliest', maxOffsetsPerTrigger 20000);
+        SELECT CAST(value AS STRING) AS k, count(*) AS n FROM STREAM keys GROUP BY k;";
+    let flags = ["--progress", "--output-mode", "update", "--memory-limit", "1m"];
+    let run = bench.run(job, &flags).succeeded();
+    assert_eq!(run.rows().iter().filter(|row| row.ends_with("\"n\":2}")).count() as u64, KEYS);
+    let lines = run.lines();
+    let progress = lines.iter().rfind(|line| line.starts_with("{\"progress\"")).unwrap();
+    let progress: serde_json::Value = serde_json::from_str(progress).unwrap();
+    let state = &progress["progress"]["stateOperators"][0];
+    assert_eq!(state["numRowsTotal"], KEYS);
+    let memory = state["memoryUsedBytes"].as_u64().unwrap();
+    // The keys alone are larger.
+    assert!(memory <= 1 << 20, "{memory} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_query_reads_the_topic_that_another_one_of_its_job_writes() {
     let bench = Bench::start().await;
     for topic in ["raw", "clean"] {
