@@ -63,7 +63,7 @@ pub(crate) struct BatchRun {
     /// Of each source.
     pub(crate) input_rows: Vec<u64>,
     pub(crate) output_rows: u64,
-    /// That do not fit the schema of `from_json`.
+    /// That do not fit the schema of `from_json` or of a file source.
     pub(crate) malformed_rows: u64,
     pub(crate) state_operators: Vec<StateOperatorProgress>,
     /// Of each watermark: its delay in milliseconds and what it saw.

@@ -58,7 +58,7 @@ pub const SETTINGS: &[Setting] = &[
     Setting {
         key: MALFORMED_ROWS,
         default: "",
-        doc: "streaming table or topic that takes the records that do not fit the schema of from_json; else they are only counted",
+        doc: "streaming table or topic that takes the records that do not fit the schema of from_json or of a file source; else they are only counted",
         check: |_| Ok(()),
     },
     Setting {

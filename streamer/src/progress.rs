@@ -30,7 +30,8 @@ pub struct StreamingQueryProgress {
     pub state_operators: Vec<StateOperatorProgress>,
     pub sources: Vec<SourceProgress>,
     pub sink: SinkProgress,
-    /// `{"malformed":{"rows":3}}`: records that do not fit the schema of `from_json`, where there are any.
+    /// `{"malformed":{"rows":3}}`: records that do not fit the schema of `from_json` or of a file source, where there
+    /// are any.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub observed_metrics: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
 }

@@ -160,7 +160,7 @@ impl StreamingQuery {
         self
     }
 
-    /// Records that do not fit the schema of `from_json` go there, instead of being counted only.
+    /// Records that do not fit the schema of `from_json` or of a file source go there, instead of being counted only.
     pub fn with_malformed_rows(mut self, malformed: SetAside) -> StreamingQuery {
         self.runner.set_malformed_rows(malformed);
         self

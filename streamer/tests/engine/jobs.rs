@@ -302,6 +302,27 @@ async fn malformed_rows_are_counted_and_go_to_the_topic_that_the_job_names() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn malformed_records_of_files_are_told_of_as_well() {
+    let bench = Bench::start().await;
+    for (format, content, malformed) in
+        [("json", "{\"id\":1}\n{\"id\":\n{\"id\":\"x\"}\n[1]\n", 3), ("csv", "1\ntwo\n3,4\n", 2)]
+    {
+        let folder = bench.path(format);
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("part"), content).unwrap();
+        let job = format!(
+            "CREATE TABLE files (id INT) USING {format} OPTIONS (path '{}', mode 'DROPMALFORMED');
+            CREATE STREAMING TABLE {format} USING noop AS SELECT id FROM STREAM files;",
+            folder.display()
+        );
+        let run = bench.run(&job, &["--progress"]).succeeded();
+        let lines = [run.lines(), run.stderr().lines().map(str::to_owned).collect()].concat();
+        let told = format!("\"observedMetrics\":{{\"malformed\":{{\"rows\":{malformed}}}}}");
+        assert!(lines.iter().any(|line| line.contains(&told)), "{format}: {lines:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn late_rows_go_to_the_topic_that_the_job_names() {
     let bench = Bench::start().await;
     bench.kafka.create("seconds", 1).await;

@@ -1,4 +1,5 @@
-//! Records of a micro-batch that do not fit the schema of `from_json`: how many, and which if somebody wants them.
+//! Records of a micro-batch that do not fit the schema of `from_json` or of their file source: how many, and which if
+//! somebody wants them.
 
 use parking_lot::Mutex;
 
@@ -21,7 +22,7 @@ impl MalformedRecords {
         *self.seen.lock() = Seen { keeps, ..Seen::default() };
     }
 
-    pub(super) fn add(&self, record: &str) {
+    pub(crate) fn add(&self, record: &str) {
         let mut seen = self.seen.lock();
         seen.count += 1;
         if seen.keeps {

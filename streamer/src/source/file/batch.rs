@@ -19,6 +19,7 @@ use futures::stream;
 use super::error::FileSourceError;
 use super::format::{self, FileColumns, FileFormat, Rows};
 use super::partitions::PartitionValue;
+use crate::functions::json::MalformedRecords;
 use crate::source::BatchRead;
 
 /// A file as the log has it.
@@ -73,11 +74,12 @@ impl PartitionStream for FilesOfPartition {
         &self.schema
     }
 
-    fn execute(&self, _context: Arc<TaskContext>) -> SendableRecordBatchStream {
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
         let rows = FileRows {
             files: self.batch.files.clone().into(),
             batch: FileBatch { files: Vec::new(), ..self.batch.clone() },
             schema: self.schema.clone(),
+            malformed: context.session_config().get_extension().unwrap_or_default(),
             open: None,
         };
         let rows = rows.map(|rows| rows.map_err(|error| DataFusionError::External(Box::new(error))));
@@ -90,6 +92,7 @@ struct FileRows {
     files: VecDeque<BatchFile>,
     batch: FileBatch,
     schema: SchemaRef,
+    malformed: Arc<MalformedRecords>,
     open: Option<OpenFile>,
 }
 
@@ -127,8 +130,11 @@ impl FileRows {
         let data = |fields: &Fields| -> Fields {
             fields.iter().filter(|field| !self.is_partition(&file, field)).cloned().collect()
         };
-        let columns =
-            FileColumns { wanted: data(self.schema.fields()), all: data(self.batch.schema.fields()) };
+        let columns = FileColumns {
+            wanted: data(self.schema.fields()),
+            all: data(self.batch.schema.fields()),
+            malformed: self.malformed.clone(),
+        };
         match self.batch.format.open(&file.path, &columns) {
             Ok(rows) => Ok(Some(OpenFile { rows: rows?, file })),
             Err(error) if self.batch.ignore_missing && error.kind() == std::io::ErrorKind::NotFound => {

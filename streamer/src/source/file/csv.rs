@@ -12,6 +12,7 @@ use super::error::FileSourceError;
 use super::format::{self, FileColumns, MAX_BYTES, MAX_ROWS, Mode, RecordOptions, Rows};
 use super::lines::{self, Lines};
 use super::text_columns::TextColumn;
+use crate::functions::json::MalformedRecords;
 use crate::options::Options;
 
 /// How files of CSV are read.
@@ -91,6 +92,7 @@ impl CsvFiles {
             path: path.to_owned(),
             places: columns.wanted.iter().map(|field| place(field.name())).collect(),
             wanted: columns.wanted.clone(),
+            malformed: columns.malformed.clone(),
             width: data.len(),
             record: CsvRecord::default(),
             header_is_due: self.has_header,
@@ -123,6 +125,7 @@ struct CsvRows {
     texts: Texts,
     path: PathBuf,
     wanted: Fields,
+    malformed: Arc<MalformedRecords>,
     /// Of each wanted column in a record; `None` for that of records that do not fit.
     places: Vec<Option<usize>>,
     /// How many values a record should have.
@@ -183,7 +186,10 @@ impl CsvRows {
                 Mode::FailFast => {
                     Err(FileSourceError::Malformed { path: self.path.clone(), record: text.to_owned() })
                 }
-                _ => Ok(()),
+                _ => {
+                    self.malformed.add(text);
+                    Ok(())
+                }
             };
         }
         let mut fits = is_fitting;
@@ -192,6 +198,9 @@ impl CsvRows {
                 let value = self.record.get(*place).and_then(|value| self.csv.text(value));
                 fits &= column.push(value, self.csv.records.times());
             }
+        }
+        if !fits {
+            self.malformed.add(text);
         }
         growing.corrupt.append_option((!fits).then_some(text));
         growing.rows += 1;

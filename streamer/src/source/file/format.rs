@@ -12,7 +12,7 @@ use super::json::JsonFiles;
 use super::lines::{self, LineSeparator};
 use super::parquet::ParquetRows;
 use super::text::TextRows;
-use crate::functions::json::{JsonOptions, TimeReader};
+use crate::functions::json::{JsonOptions, MalformedRecords, TimeReader};
 use crate::options::Options;
 
 /// Rows and bytes of text after which a batch of rows is handed on.
@@ -52,6 +52,8 @@ pub(super) struct RecordOptions {
 pub(super) struct FileColumns {
     pub(super) wanted: Fields,
     pub(super) all: Fields,
+    /// Is told of records that do not fit.
+    pub(super) malformed: Arc<MalformedRecords>,
 }
 
 /// The rows of one file: batches with the wanted columns.

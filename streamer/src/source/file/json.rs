@@ -13,7 +13,7 @@ use datafusion::error::DataFusionError;
 use super::error::FileSourceError;
 use super::format::{self, FileColumns, MAX_BYTES, MAX_ROWS, Mode, RecordOptions, Rows};
 use super::lines::{self, Lines};
-use crate::functions::json::{JsonReader, nullable};
+use crate::functions::json::{JsonReader, MalformedRecords, nullable};
 use crate::options::Options;
 
 /// How files of JSON are read.
@@ -44,6 +44,7 @@ impl JsonFiles {
             texts: None,
             path: path.to_owned(),
             wanted: columns.wanted.clone(),
+            malformed: columns.malformed.clone(),
             record: nullable(&DataType::Struct(fields.into())),
         };
         if !self.records.multi_line {
@@ -61,6 +62,7 @@ struct JsonRows {
     texts: Option<Lines>,
     path: PathBuf,
     wanted: Fields,
+    malformed: Arc<MalformedRecords>,
     /// The struct that a record is.
     record: DataType,
 }
@@ -94,14 +96,16 @@ impl JsonRows {
     }
 
     fn structs(&self, records: &[String]) -> Result<RecordBatch, FileSourceError> {
-        let rows = self.read(&self.record, records.iter().map(String::as_str))?;
+        let rows =
+            self.read(&self.record, records.iter().map(String::as_str), |record| self.malformed.add(record))?;
         self.rows_of(rows.as_struct(), records.len())
     }
 
     /// `None` if it is no array of records.
     fn array(&self, record: &str) -> Result<Option<RecordBatch>, FileSourceError> {
         let list = DataType::List(Arc::new(Field::new("element", self.record.clone(), true)));
-        let rows = self.read(&list, [record].into_iter())?;
+        // One that is no array is read as a record, and told of then.
+        let rows = self.read(&list, [record].into_iter(), |_| {})?;
         let list = rows.as_list::<i32>();
         if list.is_empty() || list.is_null(0) {
             return Ok(None);
@@ -114,6 +118,7 @@ impl JsonRows {
         &self,
         data_type: &DataType,
         records: impl Iterator<Item = &'a str>,
+        malformed: impl Fn(&str),
     ) -> Result<ArrayRef, FileSourceError> {
         let failed = |error: DataFusionError| FileSourceError::Reader {
             format: "json",
@@ -121,7 +126,9 @@ impl JsonRows {
         };
         let mut reader = JsonReader::of_session(data_type, self.json.records.json.clone()).map_err(failed)?;
         for record in records {
-            reader.push(Some(record)).map_err(failed)?;
+            if !reader.push(Some(record)).map_err(failed)? {
+                malformed(record);
+            }
         }
         reader.finish().map_err(failed)
     }
