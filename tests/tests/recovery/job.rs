@@ -37,7 +37,9 @@ pub(crate) struct Job {
 
 /// Records a second apart, in each partition.
 pub(crate) async fn fill(client: &Client) {
-    let topic = NewTopic::new(TOPIC).with_partitions(PARTITIONS);
+    let mut topic = NewTopic::new(TOPIC).with_partitions(PARTITIONS);
+    // The records are years old, and the broker would delete them while a test takes its time.
+    topic.configs.push(("retention.ms".to_owned(), "-1".to_owned()));
     client.create_topics(&[topic]).await.expect("the topic is created");
     for partition in 0..PARTITIONS {
         let mut batch = BatchBuilder::new(Compression::None);
