@@ -1,7 +1,5 @@
 //! The options of Spark's JSON reader. Their names are not case-sensitive; unknown ones mean nothing, as in Spark.
 
-use std::collections::HashMap;
-
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::common::plan_err;
 use datafusion::error::{DataFusionError, Result};
@@ -45,27 +43,11 @@ impl JsonOptions {
 
     /// `given` are the options as they were written; `zone` is the session's.
     pub(super) fn new(given: &[(String, String)], zone: Zone) -> Result<JsonOptions> {
-        let options: HashMap<String, &str> =
-            given.iter().map(|(key, value)| (key.to_lowercase(), value.as_str())).collect();
-        let flag = |name: &str, default: bool| match options.get(&name.to_lowercase()) {
-            None => Ok(default),
-            Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
-            Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
-            Some(value) => plan_error(format!("the option {name} is true or false, not \"{value}\"")),
-        };
-        let zone = match options.get("timezone") {
-            Some(name) => match Zone::named(name) {
-                Some(zone) => zone,
-                None => return plan_error(format!("the option timeZone is no time zone: \"{name}\"")),
-            },
-            None => zone,
-        };
+        let options = GivenOptions(given);
+        let flag = |name: &str, default: bool| options.flag(name, default);
         Ok(JsonOptions {
-            mode: mode(options.get("mode").copied())?,
-            corrupt_record: options
-                .get("columnnameofcorruptrecord")
-                .unwrap_or(&"_corrupt_record")
-                .to_string(),
+            mode: mode(options.get("mode"))?,
+            corrupt_record: options.get("columnNameOfCorruptRecord").unwrap_or("_corrupt_record").to_owned(),
             dialect: Dialect {
                 single_quotes: flag("allowSingleQuotes", true)?,
                 unquoted_names: flag("allowUnquotedFieldNames", false)?,
@@ -76,11 +58,42 @@ impl JsonOptions {
                 non_numeric: flag("allowNonNumericNumbers", true)?,
             },
             times: TimeReader {
-                zone,
+                zone: options.zone()?.unwrap_or(zone),
                 now_micros: 0,
-                patterns: TimePatterns::from_options(|name| options.get(&name.to_lowercase()).copied())?,
+                patterns: TimePatterns::from_options(|name| options.get(name))?,
             },
         })
+    }
+}
+
+/// Options as they were written, of which the last of a name counts.
+#[derive(Clone, Copy)]
+pub(super) struct GivenOptions<'a>(pub(super) &'a [(String, String)]);
+
+impl<'a> GivenOptions<'a> {
+    pub(super) fn get(self, name: &str) -> Option<&'a str> {
+        let found = self.0.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.as_str())
+    }
+
+    pub(super) fn flag(self, name: &str, default: bool) -> Result<bool> {
+        match self.get(name) {
+            None => Ok(default),
+            Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+            Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+            Some(value) => plan_error(format!("the option {name} is true or false, not \"{value}\"")),
+        }
+    }
+
+    /// The option `timeZone`.
+    pub(super) fn zone(self) -> Result<Option<Zone>> {
+        match self.get("timeZone") {
+            None => Ok(None),
+            Some(name) => match Zone::named(name) {
+                Some(zone) => Ok(Some(zone)),
+                None => plan_error(format!("the option timeZone is no time zone: \"{name}\"")),
+            },
+        }
     }
 }
 

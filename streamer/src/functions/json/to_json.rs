@@ -12,9 +12,8 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::options;
+use super::options::{self, GivenOptions};
 use crate::datetime::pattern::TimePatterns;
-use crate::datetime::zone::Zone;
 use crate::format::json::JsonFormat;
 use crate::schema::sql_type;
 
@@ -54,30 +53,15 @@ impl ToJson {
 }
 
 fn format(given: &[(String, String)], zone: Tz) -> Result<JsonFormat> {
-    let option = |name: &str| {
-        let found = given.iter().rfind(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.as_str())
-    };
-    let flag = |name: &str, default: bool| match option(name) {
-        None => Ok(default),
-        Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
-        Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
-        Some(value) => plan_err!("the option {name} is true or false, not \"{value}\""),
-    };
+    let options = GivenOptions(given);
     for name in ["pretty", "writeNonAsciiCharacterAsCodePoint"] {
-        if flag(name, false)? {
+        if options.flag(name, false)? {
             return plan_err!("the option {name} of to_json is not served by Ottla yet; leave it out");
         }
     }
-    let zone = match option("timeZone") {
-        None => zone,
-        Some(name) => match Zone::named(name) {
-            Some(zone) => zone.zone,
-            None => return plan_err!("the option timeZone is no time zone: \"{name}\""),
-        },
-    };
-    let format = JsonFormat::new(zone).with_nulls(!flag("ignoreNullFields", true)?);
-    Ok(format.with_patterns(TimePatterns::from_options(option)?))
+    let zone = options.zone()?.map_or(zone, |zone| zone.zone);
+    let format = JsonFormat::new(zone).with_nulls(!options.flag("ignoreNullFields", true)?);
+    Ok(format.with_patterns(TimePatterns::from_options(|name| options.get(name))?))
 }
 
 impl ScalarUDFImpl for ToJson {
