@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::checkpoint::Checkpoint;
 use crate::conf::Conf;
-use crate::functions::json::MalformedRecords;
+use crate::malformed_records::MalformedRecords;
 use crate::micro_batch::{SharedObserver, Step};
 use crate::operators::context::{
     BatchContext, EventTimeStats, Interrupted, OperatorContext, StateMetrics, StateStores, Watermarks,

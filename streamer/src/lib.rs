@@ -21,6 +21,7 @@ mod functions;
 pub mod job;
 pub mod kafka;
 pub mod live_view;
+mod malformed_records;
 pub mod micro_batch;
 pub mod operators;
 mod optimized_plan;

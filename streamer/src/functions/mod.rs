@@ -23,7 +23,7 @@ use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::ScalarUDF;
 
-use json::MalformedRecords;
+use crate::malformed_records::MalformedRecords;
 
 /// Functions of DataFusion under names of Spark's that mean something else there, and that are not written anew here.
 const NOT_SPARK_S: &[&str] = &["to_char", "regexp_replace"];

@@ -11,8 +11,8 @@ use datafusion_spark::SessionStateBuilderSpark;
 
 use super::Session;
 use crate::functions;
-use crate::functions::json::MalformedRecords;
 use crate::functions::syntax::SparkSyntax;
+use crate::malformed_records::MalformedRecords;
 use crate::operators::planner::StreamingQueryPlanner;
 use crate::sql::types::SparkTypePlanner;
 

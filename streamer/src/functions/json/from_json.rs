@@ -14,10 +14,10 @@ use datafusion::logical_expr::{
     ColumnarValue, Expr, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
 };
 
-use super::malformed::MalformedRecords;
 use super::options;
 use super::parse_json::ParseJson;
 use super::reader::nullable;
+use crate::malformed_records::MalformedRecords;
 use crate::schema::{self, sql_type};
 
 #[derive(Debug)]

@@ -4,7 +4,6 @@ mod array_column;
 mod column;
 mod from_json;
 mod get_json_object;
-mod malformed;
 mod number;
 mod options;
 mod parse_json;
@@ -25,7 +24,6 @@ mod to_json;
 
 pub(super) use from_json::FromJson;
 pub(super) use get_json_object::GetJsonObject;
-pub(crate) use malformed::MalformedRecords;
 pub(crate) use number::decimal;
 pub(crate) use options::{JsonOptions, TimeReader};
 pub(crate) use prune::prune_json;

@@ -9,10 +9,10 @@ use datafusion::arrow::datatypes::{DataType, Fields};
 use datafusion::common::{Result, internal_err, plan_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
-use super::malformed::MalformedRecords;
 use super::options::{JsonOptions, Mode};
 use super::reader::Reader;
 use crate::datetime::zone::Zone;
+use crate::malformed_records::MalformedRecords;
 use crate::schema::sql_type;
 
 #[derive(Clone, Debug)]

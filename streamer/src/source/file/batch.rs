@@ -19,7 +19,7 @@ use futures::stream;
 use super::error::FileSourceError;
 use super::format::{self, FileColumns, FileFormat, Rows};
 use super::partitions::PartitionValue;
-use crate::functions::json::MalformedRecords;
+use crate::malformed_records::MalformedRecords;
 use crate::source::BatchRead;
 
 /// A file as the log has it.

@@ -12,7 +12,7 @@ use super::error::FileSourceError;
 use super::format::{self, FileColumns, MAX_BYTES, MAX_ROWS, Mode, RecordOptions, Rows};
 use super::lines::{self, Lines};
 use super::text_columns::TextColumn;
-use crate::functions::json::MalformedRecords;
+use crate::malformed_records::MalformedRecords;
 use crate::options::Options;
 
 /// How files of CSV are read.

@@ -12,7 +12,8 @@ use super::json::JsonFiles;
 use super::lines::{self, LineSeparator};
 use super::parquet::ParquetRows;
 use super::text::TextRows;
-use crate::functions::json::{JsonOptions, MalformedRecords, TimeReader};
+use crate::functions::json::{JsonOptions, TimeReader};
+use crate::malformed_records::MalformedRecords;
 use crate::options::Options;
 
 /// Rows and bytes of text after which a batch of rows is handed on.

@@ -13,7 +13,8 @@ use datafusion::error::DataFusionError;
 use super::error::FileSourceError;
 use super::format::{self, FileColumns, MAX_BYTES, MAX_ROWS, Mode, RecordOptions, Rows};
 use super::lines::{self, Lines};
-use crate::functions::json::{JsonReader, MalformedRecords, nullable};
+use crate::functions::json::{JsonReader, nullable};
+use crate::malformed_records::MalformedRecords;
 use crate::options::Options;
 
 /// How files of JSON are read.
