@@ -140,11 +140,7 @@ impl Reader {
         let OffsetRange { partition, from, to } = &self.range;
         // A fetch that fails does not tell it.
         let log_start_offset = self.source.log_start_offset(partition).await?;
-        let what = format!(
-            "Could not read records in offset [{from}, {to}) for topic partition {partition}: the log of the partition \
-             starts at {log_start_offset}."
-        );
-        self.source.report_data_loss(Loss::RangeUnreadable, what)?;
+        self.report_unreadable(&format!("starts at {log_start_offset}"))?;
         let next = if log_start_offset > *from { log_start_offset.min(*to) } else { *to };
         self.range.from = next;
         Ok(())
@@ -152,18 +148,22 @@ impl Reader {
 
     /// For a log that is shorter than it was when the batch was logged.
     fn skip_missing(&mut self) -> Result<(), ReadError> {
-        let OffsetRange { partition, from, to } = &self.range;
-        if self.readable_end >= *to {
+        let to = self.range.to;
+        if self.readable_end >= to {
             return Err(ReadError::NoProgress(self.range.clone()));
         }
-        let what = format!(
-            "Could not read records in offset [{from}, {to}) for topic partition {partition}: the log of the partition \
-             ends at {}.",
-            self.readable_end
-        );
-        self.source.report_data_loss(Loss::RangeUnreadable, what)?;
-        self.range.from = *to;
+        self.report_unreadable(&format!("ends at {}", self.readable_end))?;
+        self.range.from = to;
         Ok(())
+    }
+
+    /// `log` says where the log of the partition starts or ends.
+    fn report_unreadable(&self, log: &str) -> Result<(), KafkaSourceError> {
+        let OffsetRange { partition, from, to } = &self.range;
+        let what = format!(
+            "Could not read records in offset [{from}, {to}) for topic partition {partition}: the log of the partition {log}."
+        );
+        self.source.report_data_loss(Loss::RangeUnreadable, what)
     }
 
     fn spawn_fetch(&self) -> SpawnedTask<Result<Option<FetchedPartition>, RequestError>> {

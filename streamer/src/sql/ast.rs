@@ -22,6 +22,20 @@ pub(super) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
     })
 }
 
+/// The name of a function in lower case, and its arguments; `None` with DISTINCT, or where one of them is more than an
+/// expression.
+pub(super) fn plain_call(call: &Function) -> Option<(String, Vec<&Expr>)> {
+    let FunctionArguments::List(list) = &call.args else {
+        return None;
+    };
+    let arguments = list.args.iter().map(|argument| match argument {
+        FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => Some(argument),
+        _ => None,
+    });
+    let arguments = arguments.collect::<Option<_>>().filter(|_| list.duplicate_treatment.is_none())?;
+    Some((call.name.to_string().trim_matches('`').to_lowercase(), arguments))
+}
+
 pub(super) fn not(expr: Expr) -> Expr {
     Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) }
 }

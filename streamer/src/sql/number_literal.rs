@@ -21,9 +21,6 @@ pub(super) fn write_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             Some(data_type) => {
                 let number = written.pop();
                 let span = token.span;
-                let word = |value: &str, keyword| {
-                    Token::Word(Word { value: value.to_owned(), quote_style: None, keyword })
-                };
                 let put = |token| TokenWithSpan::new(token, span);
                 written.extend([put(word("cast", Keyword::CAST)), put(Token::LParen)]);
                 written.extend(number);
@@ -39,8 +36,6 @@ pub(super) fn write_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
 
 /// The type that a suffix stands for, as tokens.
 fn type_of(number: &str, suffix: &Token) -> Option<Vec<Token>> {
-    let word =
-        |value: &str, keyword| Token::Word(Word { value: value.to_owned(), quote_style: None, keyword });
     for (suffixed, name, keyword) in [
         ("d", "double", Keyword::DOUBLE),
         ("f", "float", Keyword::FLOAT),
@@ -65,4 +60,8 @@ fn type_of(number: &str, suffix: &Token) -> Option<Vec<Token>> {
         digits(fraction.len()),
         Token::RParen,
     ])
+}
+
+fn word(value: &str, keyword: Keyword) -> Token {
+    Token::Word(Word { value: value.to_owned(), quote_style: None, keyword })
 }

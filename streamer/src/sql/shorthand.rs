@@ -2,11 +2,10 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Value, VisitMut, VisitorMut,
-};
+use datafusion::sql::sqlparser::ast::{Expr, Function, Value, VisitMut, VisitorMut};
 use datafusion::sql::sqlparser::parser::Parser;
 
+use super::ast::plain_call;
 use super::dialect::SparkDialect;
 
 /// Name, number of arguments, and what is meant.
@@ -100,20 +99,10 @@ pub(super) fn is_one(name: &str) -> bool {
 
 /// What the call is short for. `None` for others, and for those with DISTINCT.
 pub(super) fn written_out(call: &Function) -> Option<Expr> {
-    let name = call.name.to_string().trim_matches('`').to_lowercase();
-    let FunctionArguments::List(list) = &call.args else {
-        return None;
-    };
+    let (name, arguments) = plain_call(call)?;
     let (.., meant) =
-        SHORTHANDS.iter().find(|(known, count, _)| *known == name && *count == list.args.len())?;
-    if list.duplicate_treatment.is_some() {
-        return None;
-    }
-    let arguments = list.args.iter().map(|argument| match argument {
-        FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => Some(argument.clone()),
-        _ => None,
-    });
-    let mut arguments = Arguments(arguments.collect::<Option<_>>()?);
+        SHORTHANDS.iter().find(|(known, count, _)| *known == name && *count == arguments.len())?;
+    let mut arguments = Arguments(arguments.into_iter().cloned().collect());
     let mut meant = Parser::new(&SparkDialect).try_with_sql(meant).ok()?.parse_expr().ok()?;
     // The visitor never breaks.
     let _ = meant.visit(&mut arguments);
