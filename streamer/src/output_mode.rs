@@ -74,8 +74,6 @@ pub enum UnsupportedQuery {
          expressions. SQLSTATE: 42823"
     )]
     Subquery,
-    #[error("{0} on a stream is not served by Ottla yet")]
-    NotServed(&'static str),
 }
 
 impl FromStr for OutputMode {
@@ -158,11 +156,16 @@ fn check_chain(plan: &LogicalPlan, mode: OutputMode) -> Result<(), UnsupportedQu
     if mode == OutputMode::Append {
         return Ok(());
     }
-    let below = |node: &LogicalPlan| node.inputs().into_iter().any(|input| has(input, is_aggregation));
+    let below = |node: &LogicalPlan| node.inputs().into_iter().any(aggregates_stream);
     if has(plan, |node| is_stateful(node) && below(node)) {
         return Err(UnsupportedQuery::SeveralStateful);
     }
     Ok(())
+}
+
+/// Whether the plan has an aggregation of a stream.
+pub(crate) fn aggregates_stream(plan: &LogicalPlan) -> bool {
+    has(plan, is_aggregation)
 }
 
 fn has(plan: &LogicalPlan, is_it: impl Fn(&LogicalPlan) -> bool) -> bool {
@@ -190,7 +193,6 @@ struct Operators {
     without_watermark: bool,
     sessions: bool,
     sorted: bool,
-    limited: bool,
 }
 
 impl Operators {
@@ -219,11 +221,6 @@ impl Operators {
             LogicalPlan::Sort(_) => Err(UnsupportedQuery::Sort),
             LogicalPlan::Limit(limit) if limit.skip.is_some() => Err(UnsupportedQuery::Offset),
             LogicalPlan::Limit(_) if mode == OutputMode::Update => Err(UnsupportedQuery::LimitInUpdate),
-            LogicalPlan::Limit(_) if mode == OutputMode::Complete && self.aggregates == 0 => {
-                self.limited = true;
-                Ok(())
-            }
-            LogicalPlan::Limit(_) => Err(UnsupportedQuery::NotServed("LIMIT")),
             LogicalPlan::Window(window) => Err(window_functions(window)),
             LogicalPlan::Join(join) => Ok(stream_join::check::check(join, mode)?),
             LogicalPlan::Union(union) if !union.inputs.iter().all(|input| is_streaming(input)) => {
@@ -231,9 +228,6 @@ impl Operators {
             }
             LogicalPlan::Subquery(_) => Err(UnsupportedQuery::Subquery),
             LogicalPlan::TableScan(_) if self.aggregates == 0 && self.sorted => Err(UnsupportedQuery::Sort),
-            LogicalPlan::TableScan(_) if self.aggregates == 0 && self.limited => {
-                Err(UnsupportedQuery::NotServed("LIMIT"))
-            }
             _ => Ok(()),
         }
     }

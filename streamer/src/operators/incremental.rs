@@ -11,6 +11,7 @@ use super::aggregate::{StatefulAggregateExec, with_state};
 use super::context::Watermarks;
 use super::dedup::DedupExec;
 use super::late_rows::as_late_rows;
+use super::limit::LimitExec;
 use super::stream_join::StreamJoinExec;
 use super::unfinished::read_to_the_end;
 use super::watermark::as_watermark;
@@ -88,7 +89,8 @@ fn stateful(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn StatefulNode> {
     let aggregate = node.downcast_ref::<StatefulAggregateExec>().map(|node| node as &dyn StatefulNode);
     let join = || node.downcast_ref::<StreamJoinExec>().map(|node| node as &dyn StatefulNode);
     let dedup = || node.downcast_ref::<DedupExec>().map(|node| node as &dyn StatefulNode);
-    aggregate.or_else(join).or_else(dedup)
+    let limit = || node.downcast_ref::<LimitExec>().map(|node| node as &dyn StatefulNode);
+    aggregate.or_else(join).or_else(dedup).or_else(limit)
 }
 
 struct Numbering {

@@ -13,6 +13,7 @@ mod group_state;
 pub(crate) mod incremental;
 pub(crate) mod joins;
 mod late_rows;
+pub(crate) mod limit;
 pub(crate) mod planner;
 mod session;
 pub(crate) mod stream_join;

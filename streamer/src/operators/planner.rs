@@ -13,6 +13,7 @@ use datafusion::physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, Phy
 
 use super::dedup::Deduplicate;
 use super::joins::plan_joins;
+use super::limit::StreamingLimit;
 use super::stream_join::StreamJoin;
 use super::watermark::EventTimeWatermark;
 use crate::functions::json::prune_json;
@@ -59,6 +60,9 @@ impl ExtensionPlanner for StreamingNodes {
         }
         if let Some(dedup) = node.as_any().downcast_ref::<Deduplicate>() {
             return Ok(Some(Arc::new(dedup.physical(input.clone())?)));
+        }
+        if let Some(limit) = node.as_any().downcast_ref::<StreamingLimit>() {
+            return Ok(Some(Arc::new(limit.physical(input.clone()))));
         }
         Ok(None)
     }

@@ -12,6 +12,7 @@ use super::{QueryError, Stream, StreamingPlan};
 use crate::conf::Conf;
 use crate::kafka::schema::written_name;
 use crate::operators::joins::check_joins;
+use crate::operators::limit::plan_limits;
 use crate::operators::time_window::plan_windows;
 use crate::output_mode::{self, OutputMode};
 use crate::sql::{self, Names, SqlError, View};
@@ -35,6 +36,7 @@ impl Frame {
         }
         let plan = plan_windows(self.plan)?;
         output_mode::check(&plan, output_mode)?;
+        let plan = plan_limits(plan, output_mode)?;
         // Each batch is optimized for itself, with its own time; here it is for the errors.
         let optimized = self.context.state().optimize(&plan)?;
         check_joins(&optimized)?;

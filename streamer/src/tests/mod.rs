@@ -2,4 +2,5 @@
 
 mod joins_as_spark;
 mod joins_split;
+mod limit;
 mod streams;
