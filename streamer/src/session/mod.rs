@@ -2,6 +2,7 @@
 
 mod context;
 mod frame;
+mod literals;
 mod query;
 
 use std::collections::{BTreeMap, HashMap};
@@ -25,6 +26,8 @@ use crate::sql::SqlError;
 use crate::static_table::StaticTableError;
 
 pub(crate) use frame::Frame;
+#[cfg(test)]
+pub(crate) use literals::with_spark_literals;
 
 /// Settings, tables and views; makes queries.
 pub struct Session {

@@ -13,6 +13,7 @@ use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement;
 use futures::FutureExt;
 
+use super::literals::with_spark_literals;
 use super::{Frame, QueryError, Session, Stream, StreamingPlan, has_subscription};
 use crate::catalog::{Catalog, Entry};
 use crate::kafka::schema::written_name;
@@ -161,7 +162,7 @@ pub(super) fn plan_select(
     let planned = state.statement_to_plan(statement).now_or_never().unwrap_or_else(|| {
         Err(DataFusionError::Internal("a table of the session has to be waited for".to_owned()))
     });
-    let plan = planned.map_err(|error| analysis_error(&error, select))?;
+    let plan = planned.and_then(with_spark_literals).map_err(|error| analysis_error(&error, select))?;
     // For the errors, which know their places here.
     let windows = plan_windows(plan.clone()).map_err(|error| analysis_error(&error, select))?;
     output_mode::refuse_window_functions(&windows)?;

@@ -2,9 +2,9 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident, ObjectName,
-    Query, Select, SelectFlavor, SelectItem, SetExpr, TableAlias, TableFactor, TableWithJoins, UnaryOperator,
-    WildcardAdditionalOptions,
+    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, TableAlias,
+    TableFactor, TableWithJoins, UnaryOperator, WildcardAdditionalOptions,
 };
 
 pub(super) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
@@ -34,6 +34,10 @@ pub(super) fn plain_call(call: &Function) -> Option<(String, Vec<&Expr>)> {
     });
     let arguments = arguments.collect::<Option<_>>().filter(|_| list.duplicate_treatment.is_none())?;
     Some((call.name.to_string().trim_matches('`').to_lowercase(), arguments))
+}
+
+pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
+    Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 pub(super) fn not(expr: Expr) -> Expr {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
     DataType, Expr, Function, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement,
-    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, VisitMut, VisitorMut,
+    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan,
+    VisitMut, VisitorMut,
 };
 
 use super::error::{Position, SqlError};
@@ -176,6 +177,10 @@ impl VisitorMut for Resolver<'_> {
             && let Some(meant) = schema_call::written_out(call).or_else(|| shorthand::written_out(call))
         {
             *expr = meant;
+        }
+        // `5L`; the planner forgets the letter.
+        if let Expr::Value(ValueWithSpan { value: Value::Number(_, true), .. }) = expr {
+            *expr = super::ast::cast(expr.clone(), DataType::BigInt(None));
         }
         if let Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: inner } = expr {
             *expr = super::ast::function("bitwise_not", vec![(**inner).clone()]);

@@ -14,7 +14,7 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::conf::Conf;
 use crate::format::json::JsonFormat;
-use crate::session::{Frame, Session};
+use crate::session::{Frame, Session, with_spark_literals};
 
 /// Expressions whose value, or whose error, is another one here.
 const DIFFERENCES: &str = include_str!("differences.txt");
@@ -32,12 +32,12 @@ const ROWS: &str = "SELECT column1 AS x, CAST(column2 AS DOUBLE) AS d, CAST(colu
                     column5 AS big FROM (VALUES (1, 1.5, '1.25', 'a', 9000000000), (2, 2.5, '2.25', 'b', 9000000000), (2, \
                     3.5, '3.5', 'c', 1), (4, -1.0, '0.5', 'd', 2), (NULL, NULL, NULL, NULL, NULL))";
 
-/// The rows of a table, by DataFusion alone.
+/// The rows of a table, without Spark's syntax.
 async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, DataFusionError> {
     let mut statements = Parser::parse_sql(&SparkSqlDialect, sql)?;
     let statement = Statement::Statement(Box::new(statements.remove(0)));
     let plan = context.state().statement_to_plan(statement).await?;
-    context.execute_logical_plan(plan).await?.collect().await
+    context.execute_logical_plan(with_spark_literals(plan)?).await?.collect().await
 }
 
 /// Answers an expression over a table as a query does.
