@@ -37,7 +37,6 @@ pub mod sink;
 pub mod source;
 pub mod sql;
 pub mod state;
-mod static_table;
 pub mod stop;
 pub mod test_kit;
 #[cfg(test)]

@@ -10,3 +10,4 @@ pub mod schema;
 pub mod source;
 pub mod split;
 pub mod stream;
+pub(crate) mod table;

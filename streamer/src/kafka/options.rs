@@ -10,6 +10,13 @@ use super::offsets::{PartitionOffsets, TopicPartition, partitions_from_json};
 use crate::duration_text;
 use crate::options::{Options, OptionsError};
 
+/// -1 and -2 in a JSON of offsets.
+pub(super) const LATEST: i64 = -1;
+pub(super) const EARLIEST: i64 = -2;
+
+/// What only a query that ends may say.
+const ENDINGS: &[&str] = &["endingOffsets", "endingOffsetsByTimestamp", "endingTimestamp"];
+
 const GROUP_ID: &str = "kafka.group.id";
 const ISOLATION_LEVEL: &str = "kafka.isolation.level";
 
@@ -137,6 +144,63 @@ impl KafkaOptions {
             isolation_level: isolation_level(options)?,
             group: group(options),
         })
+    }
+}
+
+/// A topic that is read whole, as it is at that time.
+#[derive(Clone, Debug)]
+pub struct BatchOptions {
+    pub source: KafkaOptions,
+    /// Where reading ends, without the record there.
+    pub ending: StartingOffsets,
+}
+
+impl BatchOptions {
+    pub fn parse(options: &Options) -> Result<BatchOptions, OptionError> {
+        let mut of_source = Options::default();
+        options
+            .iter()
+            .filter(|(key, _)| !ENDINGS.iter().any(|ending| ending.eq_ignore_ascii_case(key)))
+            .for_each(|(key, value)| of_source.set(key, value));
+        if options.get("startingOffsets").is_none() {
+            of_source.set("startingOffsets", "earliest");
+        }
+        let source = KafkaOptions::parse(&of_source)?;
+        match &source.starting {
+            StartingOffsets::Latest => {
+                return fail("starting offset can't be latest for batch queries on Kafka");
+            }
+            StartingOffsets::Specific(offsets) => {
+                refuse_special(offsets, LATEST, "startingOffsets", "latest")?;
+            }
+            _ => {}
+        }
+        let ending = ending_offsets(options)?;
+        match &ending {
+            StartingOffsets::Earliest => {
+                return fail("ending offset can't be earliest for batch queries on Kafka");
+            }
+            StartingOffsets::Specific(offsets) => {
+                refuse_special(offsets, EARLIEST, "endingOffsets", "earliest")?;
+            }
+            _ => {}
+        }
+        Ok(BatchOptions { source, ending })
+    }
+}
+
+fn refuse_special(
+    offsets: &PartitionOffsets,
+    special: i64,
+    option: &str,
+    what: &str,
+) -> Result<(), OptionError> {
+    let found = offsets.0.iter().find(|(_, offset)| **offset == special);
+    match found {
+        Some((partition, _)) => {
+            fail(format!("{option} for {partition} can't be {what} for batch queries on Kafka"))
+        }
+        None => Ok(()),
     }
 }
 
@@ -274,19 +338,30 @@ fn bootstrap_servers(options: &Options) -> Result<String, OptionError> {
 
 /// The more specific option goes first: one timestamp for all, then timestamps, then offsets.
 fn starting_offsets(options: &Options) -> Result<StartingOffsets, OptionError> {
-    let no_match = no_match(options)?;
-    if let Some(text) = options.get("startingTimestamp") {
+    let keys = ["startingTimestamp", "startingOffsetsByTimestamp", "startingOffsets"];
+    offsets_of(options, keys, no_match(options)?)
+}
+
+/// A timestamp that no record has reached ends at the latest one.
+fn ending_offsets(options: &Options) -> Result<StartingOffsets, OptionError> {
+    let keys = ["endingTimestamp", "endingOffsetsByTimestamp", "endingOffsets"];
+    offsets_of(options, keys, NoMatch::Latest)
+}
+
+fn offsets_of(options: &Options, keys: [&str; 3], no_match: NoMatch) -> Result<StartingOffsets, OptionError> {
+    let [timestamp, timestamps, offsets] = keys.map(|key| options.get(key));
+    if let Some(text) = timestamp {
         return match text.trim().parse() {
             Ok(ms) => Ok(StartingOffsets::Timestamp { ms, no_match }),
             Err(_) => fail(format!("Expected a single long value, got {text}")),
         };
     }
     let specific = |json| PartitionOffsets::from_json(json).map_err(|error| OptionError(error.to_string()));
-    if let Some(json) = options.get("startingOffsetsByTimestamp") {
+    if let Some(json) = timestamps {
         let ms = specific(json)?;
         return Ok(StartingOffsets::TimestampPerPartition { ms, no_match });
     }
-    let offsets = options.get("startingOffsets").unwrap_or("latest").trim();
+    let offsets = offsets.unwrap_or("latest").trim();
     match offsets.to_lowercase().as_str() {
         "earliest" => Ok(StartingOffsets::Earliest),
         "latest" => Ok(StartingOffsets::Latest),

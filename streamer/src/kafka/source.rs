@@ -9,11 +9,7 @@ use ottla_protocol::ErrorCode;
 use thiserror::Error;
 
 use super::offsets::{PartitionOffsets, TopicPartition};
-use super::options::{KafkaOptions, NoMatch, StartingOffsets, Subscription};
-
-/// -1 and -2 in a JSON of starting offsets.
-const LATEST: i64 = -1;
-const EARLIEST: i64 = -2;
+use super::options::{EARLIEST, KafkaOptions, LATEST, NoMatch, StartingOffsets, Subscription};
 
 /// One stream of the query.
 #[derive(Clone, Debug)]
@@ -98,8 +94,15 @@ impl KafkaSource {
 
     /// Where a query without a checkpoint begins.
     pub async fn starting_offsets(&self) -> Result<PartitionOffsets, KafkaSourceError> {
+        self.offsets_at(&self.options.starting).await
+    }
+
+    pub(super) async fn offsets_at(
+        &self,
+        place: &StartingOffsets,
+    ) -> Result<PartitionOffsets, KafkaSourceError> {
         let assigned = self.partitions().await?;
-        match &self.options.starting {
+        match place {
             StartingOffsets::Earliest => self.list(&assigned, |_| OffsetSpec::Earliest).await,
             StartingOffsets::Latest => self.list(&assigned, |_| OffsetSpec::Latest).await,
             StartingOffsets::Specific(offsets) => {

@@ -195,10 +195,10 @@ fn partition_offsets(offset: Option<&Offset>) -> Result<PartitionOffsets, Source
 
 /// The ranges of one batch, a partition of the plan for each.
 #[derive(Debug)]
-struct KafkaBatch {
-    source: KafkaSource,
-    schema: SchemaRef,
-    ranges: Vec<OffsetRange>,
+pub(super) struct KafkaBatch {
+    pub(super) source: KafkaSource,
+    pub(super) schema: SchemaRef,
+    pub(super) ranges: Vec<OffsetRange>,
 }
 
 #[async_trait]

@@ -23,7 +23,6 @@ use crate::output_mode::{OutputMode, UnsupportedQuery};
 use crate::schema::SchemaError;
 use crate::source::{SourceDefinition, SourceError, StreamTable};
 use crate::sql::SqlError;
-use crate::static_table::StaticTableError;
 
 pub(crate) use frame::Frame;
 #[cfg(test)]
@@ -91,8 +90,6 @@ pub enum QueryError {
     Unsupported(#[from] UnsupportedQuery),
     #[error(transparent)]
     Conf(#[from] ConfError),
-    #[error(transparent)]
-    StaticTable(#[from] StaticTableError),
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]

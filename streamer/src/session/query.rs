@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, SchemaError, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
@@ -24,7 +24,6 @@ use crate::schema;
 use crate::source::{self, SourceDefinition, StreamTable};
 use crate::sql::relation::OperatorPlanner;
 use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, TableDefinition, View};
-use crate::static_table;
 
 impl Session {
     pub(crate) async fn plan_query(
@@ -45,7 +44,7 @@ impl Session {
         let context = self.context()?;
         let mut select = query.resolve(&QueryNames { state: &context.state(), catalog: &self.catalog })?;
         let streams = self.register_streams(&context, &mut select, options)?;
-        self.register_tables(&context, &mut select).await?;
+        self.register_tables(&context, &mut select, options)?;
         let (plan, names) = plan_select(context.state(), &mut select)?;
         Ok(Frame { context, conf: self.conf.clone(), zone: self.zone, plan, streams, names })
     }
@@ -81,13 +80,24 @@ impl Session {
             Some(Entry::StreamingTable(table)) => return self.define_written(table, relation, defaults),
             _ => return self.define("kafka", Some(&relation.name), defaults, None),
         };
-        let format = table.format.as_deref().unwrap_or("parquet");
-        if !is_kafka(format) {
-            return self.define(format, None, &table.options, table.columns.as_deref());
-        }
-        let mut options = defaults.clone();
-        table.options.iter().for_each(|(key, value)| options.set(key, value));
+        let (format, options) = read_options(table, defaults);
         self.define(format, Some(&relation.name), &options, table.columns.as_deref())
+    }
+
+    /// A declared table that is read whole by each batch.
+    fn define_table(
+        &self,
+        relation: &Relation,
+        defaults: &Options,
+    ) -> Result<Arc<dyn TableProvider>, QueryError> {
+        let Some(Entry::Table(table)) = self.catalog.get(&relation.name) else {
+            let (name, position) = (relation.name.clone(), relation.position);
+            return Err(SqlError::TableNotFound { name, position }.into());
+        };
+        let (format, options) = read_options(table, defaults);
+        let schema = self.declared_schema(table.columns.as_deref())?;
+        let options = with_topic(options, format, Some(&relation.name));
+        Ok(source::define_table(format, &options, schema, &self.conf.session_time_zone())?)
     }
 
     /// What another query of the job writes: the topic of a streaming table.
@@ -118,32 +128,49 @@ impl Session {
         options: &Options,
         columns: Option<&str>,
     ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
-        let time_zone = self.conf.session_time_zone();
-        let schema = columns.map(|columns| schema::parse_columns(columns, &time_zone)).transpose()?;
-        let schema = schema.map(|fields| Arc::new(Schema::new(fields)));
-        let mut options = options.clone();
-        if let Some(topic) = topic.filter(|_| is_kafka(format) && !has_subscription(&options)) {
-            options.set("subscribe", topic);
-        }
-        Ok(source::define(format, &options, schema, &time_zone)?)
+        let schema = self.declared_schema(columns)?;
+        let options = with_topic(options.clone(), format, topic);
+        Ok(source::define(format, &options, schema, &self.conf.session_time_zone())?)
     }
 
-    async fn register_tables(
+    fn declared_schema(&self, columns: Option<&str>) -> Result<Option<SchemaRef>, QueryError> {
+        let time_zone = self.conf.session_time_zone();
+        let fields = columns.map(|columns| schema::parse_columns(columns, &time_zone)).transpose()?;
+        Ok(fields.map(|fields| Arc::new(Schema::new(fields))))
+    }
+
+    fn register_tables(
         &self,
         context: &SessionContext,
         select: &mut StreamingSelect,
+        defaults: &Options,
     ) -> Result<(), QueryError> {
         for relation in select.tables.clone() {
-            let Some(Entry::Table(table)) = self.catalog.get(&relation.name) else {
-                let (name, position) = (relation.name, relation.position);
-                return Err(SqlError::TableNotFound { name, position }.into());
-            };
-            let provider = static_table::open(context, table).await?;
+            let provider = self.define_table(&relation, defaults)?;
             let provider = lowered(provider, &relation.table, select)?;
             context.register_table(TableReference::bare(relation.table.as_str()), provider)?;
         }
         Ok(())
     }
+}
+
+/// A table's format, and its options; `defaults` are those of Kafka sources.
+fn read_options<'a>(table: &'a TableDefinition, defaults: &Options) -> (&'a str, Options) {
+    let format = table.format.as_deref().unwrap_or("parquet");
+    if !is_kafka(format) {
+        return (format, table.options.clone());
+    }
+    let mut options = defaults.clone();
+    table.options.iter().for_each(|(key, value)| options.set(key, value));
+    (format, options)
+}
+
+/// What a Kafka source reads that says nothing else.
+fn with_topic(mut options: Options, format: &str, topic: Option<&str>) -> Options {
+    if let Some(topic) = topic.filter(|_| is_kafka(format) && !has_subscription(&options)) {
+        options.set("subscribe", topic);
+    }
+    options
 }
 
 fn is_kafka(format: &str) -> bool {

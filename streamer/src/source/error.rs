@@ -23,6 +23,8 @@ pub enum SourceError {
         known = names()
     )]
     UnknownFormat { format: String },
+    #[error("a table of the format {format} has no end, and is read as a stream alone: FROM STREAM …")]
+    OnlyStream { format: &'static str },
     /// Spark's words.
     #[error("{provider} source does not support user-specified schema.")]
     FixedSchema { provider: &'static str },

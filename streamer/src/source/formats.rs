@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::TableProvider;
 
-use super::file::FileDefinition;
+use super::file::{FileDefinition, FileTable};
 use super::rate::RateDefinition;
 use super::rate_micro_batch::RateMicroBatchDefinition;
 use super::socket::SocketDefinition;
 use super::{SourceDefinition, SourceError};
-use crate::kafka::options::KafkaOptions;
+use crate::kafka::options::{BatchOptions, KafkaOptions};
 use crate::kafka::stream::KafkaDefinition;
+use crate::kafka::table::KafkaTable;
 use crate::options::Options;
 
 /// A kind of source.
@@ -18,6 +20,8 @@ pub struct SourceFormat {
     /// In lower case.
     pub name: &'static str,
     define: fn(&Declared<'_>) -> Defined,
+    /// Reads it without STREAM; `None` where there is no end to it.
+    table: Option<fn(&Declared<'_>) -> Table>,
 }
 
 /// What a statement says of a stream, beside its format.
@@ -29,21 +33,45 @@ pub(super) struct Declared<'a> {
 
 type Defined = Result<Arc<dyn SourceDefinition>, SourceError>;
 
+type Table = Result<Arc<dyn TableProvider>, SourceError>;
+
 pub const FORMATS: &[SourceFormat] = &[
-    SourceFormat { name: "csv", define: |declared| Ok(Arc::new(FileDefinition::new("csv", declared)?)) },
-    SourceFormat { name: "json", define: |declared| Ok(Arc::new(FileDefinition::new("json", declared)?)) },
-    SourceFormat { name: "kafka", define: kafka },
+    SourceFormat {
+        name: "csv",
+        define: |declared| Ok(Arc::new(FileDefinition::new("csv", declared)?)),
+        table: Some(|declared| Ok(Arc::new(FileTable::new("csv", declared)?))),
+    },
+    SourceFormat {
+        name: "json",
+        define: |declared| Ok(Arc::new(FileDefinition::new("json", declared)?)),
+        table: Some(|declared| Ok(Arc::new(FileTable::new("json", declared)?))),
+    },
+    SourceFormat { name: "kafka", define: kafka, table: Some(kafka_table) },
     SourceFormat {
         name: "parquet",
         define: |declared| Ok(Arc::new(FileDefinition::new("parquet", declared)?)),
+        table: Some(|declared| Ok(Arc::new(FileTable::new("parquet", declared)?))),
     },
-    SourceFormat { name: "rate", define: |declared| Ok(Arc::new(RateDefinition::new(declared)?)) },
+    SourceFormat {
+        name: "rate",
+        define: |declared| Ok(Arc::new(RateDefinition::new(declared)?)),
+        table: None,
+    },
     SourceFormat {
         name: "rate-micro-batch",
         define: |declared| Ok(Arc::new(RateMicroBatchDefinition::new(declared)?)),
+        table: None,
     },
-    SourceFormat { name: "socket", define: |declared| Ok(Arc::new(SocketDefinition::new(declared)?)) },
-    SourceFormat { name: "text", define: |declared| Ok(Arc::new(FileDefinition::new("text", declared)?)) },
+    SourceFormat {
+        name: "socket",
+        define: |declared| Ok(Arc::new(SocketDefinition::new(declared)?)),
+        table: None,
+    },
+    SourceFormat {
+        name: "text",
+        define: |declared| Ok(Arc::new(FileDefinition::new("text", declared)?)),
+        table: Some(|declared| Ok(Arc::new(FileTable::new("text", declared)?))),
+    },
 ];
 
 /// A stream of a format, as a statement declares it: `CREATE TABLE … USING format OPTIONS (…)`. Nothing is connected to
@@ -56,10 +84,26 @@ pub fn define(
     schema: Option<SchemaRef>,
     time_zone: &str,
 ) -> Result<Arc<dyn SourceDefinition>, SourceError> {
-    match FORMATS.iter().find(|known| known.name.eq_ignore_ascii_case(format)) {
-        Some(known) => (known.define)(&Declared { options, schema, time_zone }),
-        None => Err(SourceError::UnknownFormat { format: format.to_owned() }),
+    (known(format)?.define)(&Declared { options, schema, time_zone })
+}
+
+/// As [`define`], for a table that is no stream: whoever scans it reads what is there then.
+pub(crate) fn define_table(
+    format: &str,
+    options: &Options,
+    schema: Option<SchemaRef>,
+    time_zone: &str,
+) -> Result<Arc<dyn TableProvider>, SourceError> {
+    let known = known(format)?;
+    match known.table {
+        Some(table) => table(&Declared { options, schema, time_zone }),
+        None => Err(SourceError::OnlyStream { format: known.name }),
     }
+}
+
+fn known(format: &str) -> Result<&'static SourceFormat, SourceError> {
+    let found = FORMATS.iter().find(|known| known.name.eq_ignore_ascii_case(format));
+    found.ok_or_else(|| SourceError::UnknownFormat { format: format.to_owned() })
 }
 
 /// The names for an error.
@@ -83,6 +127,14 @@ fn kafka(declared: &Declared<'_>) -> Defined {
     }
     let options = KafkaOptions::parse(declared.options)?;
     Ok(Arc::new(KafkaDefinition::new(options, declared.time_zone)))
+}
+
+fn kafka_table(declared: &Declared<'_>) -> Table {
+    if declared.schema.is_some() {
+        return Err(SourceError::KafkaSchema);
+    }
+    let options = BatchOptions::parse(declared.options)?;
+    Ok(Arc::new(KafkaTable::new(options, declared.time_zone)))
 }
 
 #[cfg(test)]

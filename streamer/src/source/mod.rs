@@ -32,6 +32,7 @@ use datafusion::physical_plan::ExecutionPlan;
 pub use connections::Connections;
 pub use error::SourceError;
 pub use file::FileSourceError;
+pub(crate) use formats::define_table;
 pub use formats::{FORMATS, SourceFormat, define};
 pub use memory::{MemoryStream, MemoryStreamError};
 pub(crate) use scan::{StreamScanExec, reads_stream};

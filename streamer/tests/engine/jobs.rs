@@ -2,64 +2,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 
-use crate::harness::{Job, Kafka};
-
-struct Run {
-    output: Output,
-}
-
-impl Run {
-    fn lines(&self) -> Vec<String> {
-        String::from_utf8_lossy(&self.output.stdout).lines().map(str::to_owned).collect()
-    }
-
-    fn rows(&self) -> Vec<String> {
-        self.lines().into_iter().filter(|line| !line.starts_with("{\"progress\"")).collect()
-    }
-
-    fn stderr(&self) -> String {
-        String::from_utf8_lossy(&self.output.stderr).into_owned()
-    }
-
-    fn succeeded(self) -> Run {
-        assert_eq!(self.output.status.code(), Some(0), "{}", self.stderr());
-        self
-    }
-}
-
-/// A broker, and a folder with a checkpoint `cp`.
-struct Bench {
-    kafka: Kafka,
-    folder: TempDir,
-}
-
-impl Bench {
-    async fn start() -> Bench {
-        Bench { kafka: Kafka::start().await, folder: tempdir().unwrap() }
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn run(&self, job: &str, flags: &[&str]) -> Run {
-        let file = self.path("job.sql");
-        fs::write(&file, job).unwrap();
-        let output = Command::new(env!("CARGO_BIN_EXE_ottla-stream"))
-            .args([Path::new("run"), &file])
-            .args(["--bootstrap-server", &self.kafka.broker.bootstrap_servers()])
-            .args(["--trigger", "available-now", "--format", "json", "--checkpoint"])
-            .arg(self.path("cp"))
-            .args(flags)
-            .output()
-            .unwrap();
-        Run { output }
-    }
-}
+use crate::harness::Job;
+use crate::job_file::Bench;
 
 fn event(second: u32, user: &str) -> String {
     format!("2026-01-01 00:00:{second:02}|{user}")

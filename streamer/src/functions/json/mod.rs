@@ -4,6 +4,7 @@ mod array_column;
 mod column;
 mod from_json;
 mod get_json_object;
+mod inferred;
 mod number;
 mod options;
 mod parse_json;
@@ -24,6 +25,7 @@ mod to_json;
 
 pub(super) use from_json::FromJson;
 pub(super) use get_json_object::GetJsonObject;
+pub(crate) use inferred::RecordSchema;
 pub(crate) use number::decimal;
 pub(crate) use options::{JsonOptions, TimeReader};
 pub(crate) use prune::prune_json;

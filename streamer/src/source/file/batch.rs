@@ -38,6 +38,8 @@ pub(super) struct FileBatch {
     /// Those that folders name; null in a file that lies in none.
     pub(super) partition_columns: Vec<String>,
     pub(super) files: Vec<BatchFile>,
+    /// Whether the query is told of records that do not fit.
+    pub(super) tells_of_malformed: bool,
 }
 
 #[async_trait]
@@ -75,11 +77,12 @@ impl PartitionStream for FilesOfPartition {
     }
 
     fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let malformed = context.session_config().get_extension().filter(|_| self.batch.tells_of_malformed);
         let rows = FileRows {
             files: self.batch.files.clone().into(),
             batch: FileBatch { files: Vec::new(), ..self.batch.clone() },
             schema: self.schema.clone(),
-            malformed: context.session_config().get_extension().unwrap_or_default(),
+            malformed: malformed.unwrap_or_default(),
             open: None,
         };
         let rows = rows.map(|rows| rows.map_err(|error| DataFusionError::External(Box::new(error))));

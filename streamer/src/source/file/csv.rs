@@ -4,9 +4,10 @@ use std::io::BufRead;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{RecordBatch, StringBuilder};
-use datafusion::arrow::datatypes::{DataType, Fields};
+use datafusion::arrow::array::{AsArray, RecordBatch, StringBuilder};
+use datafusion::arrow::datatypes::{DataType, Field, Fields};
 
+use super::csv_inference::InferredType;
 use super::csv_record::{CsvDialect, CsvRecord};
 use super::error::FileSourceError;
 use super::format::{self, FileColumns, MAX_BYTES, MAX_ROWS, Mode, RecordOptions, Rows};
@@ -24,6 +25,8 @@ pub(super) struct CsvFiles {
     comment: Option<char>,
     null_value: String,
     empty_value: String,
+    /// Of the session.
+    time_zone: String,
 }
 
 impl CsvFiles {
@@ -53,6 +56,7 @@ impl CsvFiles {
             comment: character("comment", None)?,
             null_value: options.get("nullValue").unwrap_or_default().to_owned(),
             empty_value: options.get("emptyValue").unwrap_or_default().to_owned(),
+            time_zone: time_zone.to_owned(),
         })
     }
 
@@ -78,6 +82,15 @@ impl CsvFiles {
         path: &Path,
         columns: &FileColumns,
     ) -> Result<Rows, FileSourceError> {
+        Ok(Box::new(self.rows(reader, path, columns)?))
+    }
+
+    fn rows(
+        self: &Arc<CsvFiles>,
+        reader: Box<dyn BufRead + Send>,
+        path: &Path,
+        columns: &FileColumns,
+    ) -> Result<CsvRows, FileSourceError> {
         let texts = if self.records.multi_line {
             Texts::Whole { text: lines::read_whole(reader, path)?, at: 0 }
         } else {
@@ -86,7 +99,7 @@ impl CsvFiles {
         let is_data = |name: &str| !self.records.is_corrupt_record(name);
         let data: Vec<_> = columns.all.iter().filter(|field| is_data(field.name())).collect();
         let place = |name: &String| data.iter().position(|field| field.name() == name);
-        Ok(Box::new(CsvRows {
+        Ok(CsvRows {
             csv: self.clone(),
             texts,
             path: path.to_owned(),
@@ -96,7 +109,69 @@ impl CsvFiles {
             width: data.len(),
             record: CsvRecord::default(),
             header_is_due: self.has_header,
-        }))
+        })
+    }
+
+    /// The columns of the files: their names from the header, their types from the values if these are wanted.
+    pub(super) fn infer<'a>(
+        self: &Arc<CsvFiles>,
+        paths: impl Iterator<Item = &'a Path> + Clone,
+        infers_types: bool,
+    ) -> Result<Fields, FileSourceError> {
+        let mut names = None;
+        for path in paths.clone() {
+            names = self.names(path)?;
+            if names.is_some() {
+                break;
+            }
+        }
+        let Some(names) = names else {
+            return Ok(Fields::empty());
+        };
+        let texts = names.iter().map(|name| Field::new(name, DataType::Utf8, true)).collect::<Fields>();
+        if !infers_types {
+            return Ok(texts);
+        }
+        let mut types = vec![InferredType::Nothing; names.len()];
+        for path in paths {
+            let columns =
+                FileColumns { wanted: texts.clone(), all: texts.clone(), malformed: Arc::default() };
+            let reader = lines::open(path).map_err(FileSourceError::io("read", path))?;
+            for rows in self.open(reader, path, &columns)? {
+                for (column, found) in rows?.columns().iter().zip(&mut types) {
+                    column
+                        .as_string::<i32>()
+                        .iter()
+                        .flatten()
+                        .for_each(|text| found.add(text, self.records.times()));
+                }
+            }
+        }
+        let typed = names.iter().zip(types);
+        Ok(typed.map(|(name, found)| Field::new(name, found.data_type(&self.time_zone), true)).collect())
+    }
+
+    /// Of the columns of a file: the header's, or `_c0` and so on. `None` if it has no record.
+    fn names(self: &Arc<CsvFiles>, path: &Path) -> Result<Option<Vec<String>>, FileSourceError> {
+        let columns =
+            FileColumns { wanted: Fields::empty(), all: Fields::empty(), malformed: Arc::default() };
+        let reader = lines::open(path).map_err(FileSourceError::io("read", path))?;
+        let mut rows = self.rows(reader, path, &columns)?;
+        rows.header_is_due = false;
+        if rows.read()?.is_none() {
+            return Ok(None);
+        }
+        let first: Vec<_> = (0..rows.record.len())
+            .map(|place| rows.record.get(place).and_then(|value| self.text(value)).unwrap_or_default())
+            .collect();
+        let is_repeated =
+            |name: &str| first.iter().filter(|other| other.eq_ignore_ascii_case(name)).count() > 1;
+        let name = |(place, text): (usize, &&str)| match *text {
+            name if !self.has_header || name.is_empty() => format!("_c{place}"),
+            name if is_repeated(name) => format!("{name}{place}"),
+            name => name.to_owned(),
+        };
+        Ok(Some(first.iter().enumerate().map(name).collect()))
     }
 
     fn is_skipped(&self, line: &str) -> bool {

@@ -25,6 +25,11 @@ pub enum FileSourceError {
          'spark.read.load(directory)' and infer schema from it."
     )]
     NoSchema,
+    /// Spark's UNABLE_TO_INFER_SCHEMA.
+    #[error(
+        "[UNABLE_TO_INFER_SCHEMA] Unable to infer schema for {format}. It must be specified manually. SQLSTATE: 42KD9"
+    )]
+    NothingToInfer { format: &'static str },
     #[error("Text data source supports only a single column, and you have {0} columns.")]
     TextColumns(usize),
     #[error("Invalid value '{value}' for option '{key}', must be {rule}")]

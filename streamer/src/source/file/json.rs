@@ -13,7 +13,7 @@ use datafusion::error::DataFusionError;
 use super::error::FileSourceError;
 use super::format::{self, FileColumns, MAX_BYTES, MAX_ROWS, Mode, RecordOptions, Rows};
 use super::lines::{self, Lines};
-use crate::functions::json::{JsonReader, nullable};
+use crate::functions::json::{JsonReader, RecordSchema, nullable};
 use crate::malformed_records::MalformedRecords;
 use crate::options::Options;
 
@@ -55,6 +55,39 @@ impl JsonFiles {
         let text = lines::read_whole(reader, path)?;
         let batch = rows.batch(&[text]);
         Ok(Box::new(std::iter::once(batch)))
+    }
+
+    /// The columns of the files' records, and one for records that are none.
+    pub(super) fn infer<'a>(&self, paths: impl Iterator<Item = &'a Path>) -> Result<Fields, FileSourceError> {
+        let mut schema = RecordSchema::new();
+        let mut has_malformed = false;
+        for path in paths {
+            let reader = lines::open(path).map_err(FileSourceError::io("read", path))?;
+            let mut add = |record: &str| {
+                let fits = record.trim().is_empty() || schema.add(record, &self.records.json);
+                has_malformed |= !fits;
+                match (fits, self.records.mode) {
+                    (false, Mode::FailFast) => {
+                        Err(FileSourceError::Malformed { path: path.to_owned(), record: record.to_owned() })
+                    }
+                    _ => Ok(()),
+                }
+            };
+            if self.records.multi_line {
+                add(&lines::read_whole(reader, path)?)?;
+                continue;
+            }
+            let mut lines = Lines::new(reader, path, self.records.separator.clone());
+            while let Some(line) = lines.next()? {
+                add(&line)?;
+            }
+        }
+        let mut fields: Vec<_> = schema.fields().iter().cloned().collect();
+        if has_malformed && self.records.mode == Mode::Permissive {
+            fields.push(Arc::new(Field::new(&self.records.corrupt_record, DataType::Utf8, true)));
+            fields.sort_by(|one, other| one.name().cmp(other.name()));
+        }
+        Ok(fields.into())
     }
 }
 

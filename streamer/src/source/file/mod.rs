@@ -6,9 +6,11 @@
 mod batch;
 mod clean;
 mod csv;
+mod csv_inference;
 mod csv_record;
 mod error;
 mod format;
+mod inference;
 mod json;
 mod lines;
 mod listing;
@@ -19,6 +21,7 @@ mod partitions;
 mod pattern;
 mod seen;
 mod stream;
+mod table;
 mod text;
 mod text_columns;
 
@@ -28,10 +31,12 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef};
 
 pub use error::FileSourceError;
+pub(super) use table::FileTable;
 
 use super::formats::Declared;
 use super::{Source, SourceContext, SourceDefinition, SourceError};
 use format::FileFormat;
+use listing::FoundFile;
 use log::SourceLog;
 use options::FileOptions;
 use stream::FileStream;
@@ -48,19 +53,29 @@ pub(super) struct FileDefinition {
 impl FileDefinition {
     /// `format` is one of this folder's. The columns that folders `column=value` name now come last.
     pub(super) fn new(format: &'static str, declared: &Declared<'_>) -> Result<FileDefinition, SourceError> {
+        FileDefinition::with_schema(format, declared, |_, _| Err(FileSourceError::NoSchema))
+    }
+
+    /// `otherwise` finds the columns where none are declared.
+    fn with_schema(
+        format: &'static str,
+        declared: &Declared<'_>,
+        otherwise: impl FnOnce(&FileFormat, &[FoundFile]) -> Result<Fields, FileSourceError>,
+    ) -> Result<FileDefinition, SourceError> {
         let options = FileOptions::new(declared.options)?;
-        let fields = match (&declared.schema, format) {
-            (Some(schema), _) => schema.fields().clone(),
-            (None, "text") => Fields::from(vec![Field::new("value", DataType::Utf8, true)]),
-            (None, _) => return Err(FileSourceError::NoSchema.into()),
-        };
+        let file_format = FileFormat::new(format, declared.options, declared.time_zone)?;
         if !listing::exists(&options) {
             return Err(FileSourceError::PathNotFound { path: options.path }.into());
         }
         let files = listing::list(&options)?;
+        let fields = match (&declared.schema, format) {
+            (Some(schema), _) => schema.fields().clone(),
+            (None, "text") => Fields::from(vec![Field::new("value", DataType::Utf8, true)]),
+            (None, _) => otherwise(&file_format, &files)?,
+        };
         let found: Vec<_> = files.into_iter().map(|file| file.partitions).collect();
         let (data, of_folders) = split(&fields, partitions::fields(&found));
-        let format = FileFormat::new(format, declared.options, declared.time_zone)?;
+        let format = file_format;
         format.check(&data)?;
         let partition_columns = of_folders.iter().map(|field| field.name().clone()).collect();
         let schema = Arc::new(Schema::new(data.iter().cloned().chain(of_folders).collect::<Fields>()));

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use datafusion::arrow::compute::{CastOptions, cast_with_options};
-use datafusion::arrow::datatypes::Fields;
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields, TimeUnit};
 use datafusion::parquet::arrow::ProjectionMask;
 use datafusion::parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use datafusion::parquet::errors::ParquetError;
@@ -50,6 +51,49 @@ impl ParquetRows {
             });
         }
         format::batch(&self.wanted, columns, rows.num_rows(), &self.path)
+    }
+}
+
+/// The columns of the first file, with Spark's types.
+pub(super) fn columns<'a>(
+    mut paths: impl Iterator<Item = &'a Path>,
+    time_zone: &str,
+) -> Result<Fields, FileSourceError> {
+    let Some(path) = paths.next() else {
+        return Ok(Fields::empty());
+    };
+    let file = File::open(path).map_err(FileSourceError::io("read", path))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file)
+        .map_err(|source| FileSourceError::Parquet { path: path.to_owned(), source })?;
+    let fields = builder.schema().fields().iter();
+    Ok(fields.map(|field| Field::new(field.name(), spark_type(field.data_type(), time_zone), true)).collect())
+}
+
+/// The type under which Spark knows the values of an Arrow type.
+fn spark_type(data_type: &DataType, time_zone: &str) -> DataType {
+    let inner = |field: &FieldRef| {
+        Arc::new(Field::new(field.name(), spark_type(field.data_type(), time_zone), field.is_nullable()))
+    };
+    match data_type {
+        DataType::UInt8 => DataType::Int16,
+        DataType::UInt16 => DataType::Int32,
+        DataType::UInt32 => DataType::Int64,
+        DataType::UInt64 => DataType::Decimal128(20, 0),
+        DataType::Float16 => DataType::Float32,
+        DataType::LargeUtf8 | DataType::Utf8View => DataType::Utf8,
+        DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => DataType::Binary,
+        DataType::Date64 => DataType::Date32,
+        // INT96 comes without a zone, and is a point in time all the same.
+        DataType::Timestamp(TimeUnit::Nanosecond, _) | DataType::Timestamp(_, Some(_)) => {
+            DataType::Timestamp(TimeUnit::Microsecond, Some(time_zone.into()))
+        }
+        DataType::Timestamp(_, None) => DataType::Timestamp(TimeUnit::Microsecond, None),
+        DataType::List(element) | DataType::LargeList(element) | DataType::ListView(element) => {
+            DataType::List(inner(element))
+        }
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        DataType::Map(entries, sorted) => DataType::Map(inner(entries), *sorted),
+        other => other.clone(),
     }
 }
 

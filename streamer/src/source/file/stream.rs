@@ -167,6 +167,7 @@ impl Source for FileStream {
             partition_columns: self.definition.partition_columns.clone(),
             ignore_missing: self.definition.options.ignore_missing,
             files,
+            tells_of_malformed: true,
         }))
     }
 
