@@ -36,9 +36,15 @@ impl Frame {
         }
         let plan = plan_windows(self.plan)?;
         output_mode::check(&plan, output_mode)?;
-        let plan = plan_limits(plan, output_mode)?;
+        let state = self.context.state();
+        // Spark's functions and casts have their types only then.
+        let plan = state.analyzer().execute_and_check(
+            plan_limits(plan, output_mode)?,
+            state.config_options(),
+            |_, _| {},
+        )?;
         // Each batch is optimized for itself, with its own time; here it is for the errors.
-        let optimized = self.context.state().optimize(&plan)?;
+        let optimized = state.optimize(&plan)?;
         check_joins(&optimized)?;
         let Frame { context, conf, zone: time_zone, streams, names, .. } = self;
         Ok(StreamingPlan { context, conf, plan, streams, names, output_mode, time_zone })

@@ -1,5 +1,11 @@
 //! Expressions whose results differ between Spark and DataFusion left to itself.
 
+use std::collections::BTreeMap;
+
+use ottla_stream::Session;
+use ottla_stream::conf::Conf;
+use ottla_stream::output_mode::OutputMode;
+use ottla_stream::schema::sql_type;
 use tempfile::tempdir;
 
 use crate::harness::{Job, Kafka};
@@ -76,4 +82,22 @@ async fn results_are_spark_s() {
         assert!(error.contains(message), "{expression}: {error}");
     }
     assert_eq!(evaluate(&kafka, "n / nullif(offset, 0)").await, Ok("{}".to_owned()));
+}
+
+/// The types as PySpark 4.1.1 tells them.
+#[test]
+fn a_sink_is_told_the_types_that_its_rows_will_have() {
+    let sql = "SELECT 1 AS one, 3000000000 AS big, 5L AS long, partition / 2 AS half, partition % 2 AS rest, offset + 1 AS \
+               next, CASE WHEN partition > 1 THEN 1 ELSE 2L END AS either, current_timestamp() AS now, upper(topic) AS \
+               up, length(topic) AS len, CAST(1 AS DECIMAL(10,2)) AS dec, array(1, 2) AS arr, named_struct('a', 1) AS st \
+               FROM STREAM t";
+    let options = BTreeMap::from([("kafka.bootstrap.servers".to_owned(), "localhost:1".to_owned())]);
+    let plan = Session::new(Conf::default()).unwrap().plan(sql, &options, OutputMode::Append).unwrap();
+    let schema = plan.schema();
+    let columns: Vec<_> = schema.fields().iter().map(|field| sql_type(field.data_type())).collect();
+    assert_eq!(
+        columns.join(", "),
+        "INT, BIGINT, BIGINT, DOUBLE, INT, BIGINT, BIGINT, TIMESTAMP, STRING, INT, DECIMAL(10,2), ARRAY<INT>, STRUCT<a: \
+         INT>"
+    );
 }
