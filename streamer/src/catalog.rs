@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use datafusion::arrow::datatypes::Fields;
+
 use crate::sql::{IfExists, Position, SqlError, TableDefinition, View, ViewDefinition};
 
 #[derive(Debug, Default)]
@@ -17,7 +19,15 @@ pub(crate) enum Entry {
     Table(Arc<TableDefinition>),
     View(Arc<View>),
     /// Where queries write to.
-    StreamingTable(Arc<TableDefinition>),
+    StreamingTable(WrittenTable),
+}
+
+/// A table that queries of the job write.
+#[derive(Clone, Debug)]
+pub(crate) struct WrittenTable {
+    pub(crate) definition: Arc<TableDefinition>,
+    /// Those that are declared, or else those of the queries so far that write it.
+    pub(crate) columns: Fields,
 }
 
 impl Catalog {
@@ -37,14 +47,22 @@ impl Catalog {
 
     pub(crate) fn declare_streaming_table(
         &mut self,
-        table: &Arc<TableDefinition>,
+        definition: &Arc<TableDefinition>,
+        columns: Fields,
         at: Position,
     ) -> Result<(), SqlError> {
-        self.declare(&table.name, table.if_exists, Entry::StreamingTable(table.clone()), at)
+        let table = WrittenTable { definition: definition.clone(), columns };
+        self.declare(&definition.name, definition.if_exists, Entry::StreamingTable(table), at)
+    }
+
+    pub(crate) fn set_columns(&mut self, streaming_table: &str, columns: Fields) {
+        if let Some(Entry::StreamingTable(table)) = self.entries.get_mut(&streaming_table.to_lowercase()) {
+            table.columns = columns;
+        }
     }
 
     /// The streaming table that a flow writes to.
-    pub(crate) fn streaming_table(&self, name: &str, at: Position) -> Result<Arc<TableDefinition>, SqlError> {
+    pub(crate) fn streaming_table(&self, name: &str, at: Position) -> Result<WrittenTable, SqlError> {
         match self.get(name) {
             Some(Entry::StreamingTable(table)) => Ok(table.clone()),
             Some(_) => Err(SqlError::Analysis {

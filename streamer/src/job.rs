@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use crate::catalog::{Entry, WrittenTable};
 use crate::checkpoint::Checkpoint;
 use crate::options::Options;
 use crate::output_mode::OutputMode;
-use crate::session::{QueryError, Session, StreamingPlan};
+use crate::session::written_table::{self, MatchedBy};
+use crate::session::{QueryError, Session, StreamingPlan, is_kafka};
 use crate::set_aside::{self, SetAside};
 use crate::sink::{self, Sink, SinkContext, SinkError};
 use crate::sql::{self, Flow, IfExists, Position, QueryText, SqlError, StatementKind, TableDefinition};
@@ -36,6 +38,9 @@ pub enum JobSink {
     Table(Arc<TableDefinition>),
 }
 
+/// Sinks that write the files of a folder.
+const FILE_FORMATS: &[&str] = &["csv", "json", "parquet", "text"];
+
 /// What the statements leave open.
 #[derive(Clone, Debug, Default)]
 pub struct JobDefaults {
@@ -46,11 +51,7 @@ pub struct JobDefaults {
 
 impl Session {
     /// Runs the statements of a job and returns its queries, none of which has started. No broker is asked.
-    pub async fn plan_job(
-        &mut self,
-        text: &str,
-        defaults: &JobDefaults,
-    ) -> Result<Vec<JobQuery>, QueryError> {
+    pub fn plan_job(&mut self, text: &str, defaults: &JobDefaults) -> Result<Vec<JobQuery>, QueryError> {
         let mut queries = Vec::new();
         for statement in sql::parse_job(text)? {
             let position = statement.position;
@@ -60,47 +61,74 @@ impl Session {
                 StatementKind::CreateView(view) => self.catalog.declare_view(view, position)?,
                 StatementKind::CreateStreamingTable { table, query } => {
                     let table = Arc::new(table);
-                    self.catalog.declare_streaming_table(&table, position)?;
+                    let columns = self.declared_columns(table.columns.as_deref())?.unwrap_or_default();
+                    self.catalog.declare_streaming_table(&table, columns, position)?;
                     if let Some(query) = query {
                         let name = table.name.clone();
-                        queries.push(self.plan_flow(name, table, &query, defaults, position).await?);
+                        let flow = PlannedFlow { name, table, matched_by: MatchedBy::Name };
+                        queries.push(self.plan_flow(flow, &query, defaults, position)?);
                     }
                 }
-                StatementKind::Flow(Flow { name, table, query }) => {
-                    let table = self.catalog.streaming_table(&table, position)?;
+                StatementKind::Flow(Flow { name, table, by_name, query }) => {
+                    let table = self.catalog.streaming_table(&table, position)?.definition;
                     let name = name.unwrap_or_else(|| table.name.clone());
-                    queries.push(self.plan_flow(name, table, &query, defaults, position).await?);
+                    let matched_by = if by_name { MatchedBy::Name } else { MatchedBy::Position };
+                    let flow = PlannedFlow { name, table, matched_by };
+                    queries.push(self.plan_flow(flow, &query, defaults, position)?);
                 }
                 StatementKind::Query(query) => {
                     let mode = defaults.output_mode;
-                    let plan = self.plan_query(&query, &defaults.source_options, mode).await?;
+                    let plan = self.plan_query(&query, &defaults.source_options, mode)?;
                     let set_aside = self.set_aside_tables(position)?;
-                    queries.push(JobQuery { name: None, plan, sink: JobSink::Default, set_aside });
+                    let query = JobQuery { name: None, plan, sink: JobSink::Default, set_aside };
+                    queries.push((query, MatchedBy::Name));
                 }
             }
         }
         if queries.is_empty() {
             return Err(SqlError::NoQuery.into());
         }
+        // Later queries may have given a table more columns.
+        let queries =
+            queries.into_iter().map(|(query, matched_by)| self.with_columns_of_table(query, matched_by));
+        let queries = queries.collect::<Result<Vec<_>, _>>()?;
         refuse_repeated_names(&queries)?;
+        refuse_shared_files(&queries)?;
         Ok(queries)
     }
 
-    async fn plan_flow(
-        &self,
-        name: String,
-        table: Arc<TableDefinition>,
+    fn plan_flow(
+        &mut self,
+        PlannedFlow { name, table, matched_by }: PlannedFlow,
         query: &QueryText,
         defaults: &JobDefaults,
         position: Position,
-    ) -> Result<JobQuery, QueryError> {
+    ) -> Result<(JobQuery, MatchedBy), QueryError> {
         let mode = match table.options.get("outputMode") {
             Some(mode) => mode.parse()?,
             None => defaults.output_mode,
         };
-        let plan = self.plan_query(query, &defaults.source_options, mode).await?;
+        let plan = self.plan_query(query, &defaults.source_options, mode)?;
+        let known = self.catalog.streaming_table(&table.name, position)?.columns;
+        if table.columns.is_none() && (matched_by == MatchedBy::Name || known.is_empty()) {
+            let columns = written_table::merged(&table.name, &known, plan.schema().fields())?;
+            self.catalog.set_columns(&table.name, columns);
+        }
         let set_aside = self.set_aside_tables(position)?;
-        Ok(JobQuery { name: Some(name), plan, sink: JobSink::Table(table), set_aside })
+        Ok((JobQuery { name: Some(name), plan, sink: JobSink::Table(table), set_aside }, matched_by))
+    }
+
+    fn with_columns_of_table(&self, query: JobQuery, matched_by: MatchedBy) -> Result<JobQuery, QueryError> {
+        let table = match &query.sink {
+            // The columns of a record are those that the query has.
+            JobSink::Table(table) if !query.format().is_some_and(is_kafka) => table.clone(),
+            _ => return Ok(query),
+        };
+        let Some(Entry::StreamingTable(WrittenTable { columns, .. })) = self.catalog.get(&table.name) else {
+            return Ok(query);
+        };
+        let plan = query.plan.written_to(&table.name, columns, matched_by)?;
+        Ok(JobQuery { plan, ..query })
     }
 
     fn set_aside_tables(&self, position: Position) -> Result<SetAsideTables, SqlError> {
@@ -120,7 +148,7 @@ impl Session {
             return Ok(None);
         };
         if self.catalog.get(name).is_some() {
-            return self.catalog.streaming_table(name, position).map(Some);
+            return Ok(Some(self.catalog.streaming_table(name, position)?.definition));
         }
         Ok(Some(Arc::new(TableDefinition {
             name: name.to_owned(),
@@ -131,6 +159,13 @@ impl Session {
             partitioned_by: Vec::new(),
         })))
     }
+}
+
+/// A query that writes a streaming table.
+struct PlannedFlow {
+    name: String,
+    table: Arc<TableDefinition>,
+    matched_by: MatchedBy,
 }
 
 /// Each has a checkpoint under its name.
@@ -148,6 +183,23 @@ fn refuse_repeated_names(queries: &[JobQuery]) -> Result<(), SqlError> {
     }
 }
 
+/// A folder of files has one log of what is in it, which one query writes.
+fn refuse_shared_files(queries: &[JobQuery]) -> Result<(), SqlError> {
+    let is_of_files = |query: &&JobQuery| {
+        query.format().is_some_and(|format| FILE_FORMATS.contains(&format.to_lowercase().as_str()))
+    };
+    let tables: Vec<_> = queries.iter().filter(is_of_files).filter_map(JobQuery::writes).collect();
+    let shared =
+        tables.iter().enumerate().find(|(place, table)| tables.iter().take(*place).any(|t| t == *table));
+    match shared {
+        Some((_, table)) => Err(SqlError::Unpositioned(format!(
+            "two flows write the files of {table}, and a folder takes the files of one query, as in Spark; put both into one \
+             with UNION ALL, or write them to a topic"
+        ))),
+        None => Ok(()),
+    }
+}
+
 impl JobQuery {
     /// The format that its rows are written in, unless whoever runs the job says it.
     pub fn format(&self) -> Option<&str> {
@@ -155,6 +207,19 @@ impl JobQuery {
             JobSink::Default => None,
             // Spark's `spark.sql.sources.default`.
             JobSink::Table(table) => Some(table.format.as_deref().unwrap_or("parquet")),
+        }
+    }
+
+    /// The streaming tables of the job that it reads, in lower case.
+    pub fn reads(&self) -> impl Iterator<Item = &str> {
+        self.plan.streams.iter().filter_map(|stream| stream.streaming_table.as_deref())
+    }
+
+    /// The streaming table that it writes, in lower case.
+    pub fn writes(&self) -> Option<String> {
+        match &self.sink {
+            JobSink::Default => None,
+            JobSink::Table(table) => Some(table.name.to_lowercase()),
         }
     }
 

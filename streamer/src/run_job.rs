@@ -15,6 +15,7 @@ use ottla_stream::sink::table::TableLimits;
 use ottla_stream::sink::{ConsoleSink, JsonLinesSink, NoopSink, Sink};
 use ottla_stream::source::Connections;
 use ottla_stream::stop::{self, StopSignal, Stopper};
+use ottla_stream::trigger::Trigger;
 use ottla_stream::{Observer, Session, StreamingQuery, StreamingQueryError};
 use tokio::task::JoinSet;
 
@@ -32,7 +33,7 @@ pub(crate) async fn run(text: &str, flags: &Flags) -> Result<(), RunError> {
     }
     let (stopper, stop) = stop::channel();
     tokio::spawn(stop_on_signal(stopper.clone()));
-    run_all(started, &stopper, &stop).await
+    run_all(started, flags.trigger, &stopper, &stop).await
 }
 
 /// The job's queries, checked. No broker is asked.
@@ -40,7 +41,7 @@ pub(crate) async fn plan(text: &str, flags: &Flags, settings: &Settings) -> Resu
     let mut session = Session::new(settings.conf.clone())?;
     let source_options = Options::from_iter(&settings.source_options);
     let defaults = JobDefaults { source_options, output_mode: flags.output_mode };
-    Ok(session.plan_job(text, &defaults).await?)
+    Ok(session.plan_job(text, &defaults)?)
 }
 
 /// A SELECT that is a job by itself has the folder for itself, as it always had. Other queries have one each in it.
@@ -71,6 +72,9 @@ fn base_folder(flags: &Flags) -> Result<PathBuf, RunError> {
 struct Started {
     name: Option<String>,
     query: StreamingQuery,
+    /// Streaming tables of the job.
+    reads: Vec<String>,
+    writes: Option<String>,
 }
 
 fn open(
@@ -99,6 +103,7 @@ fn open(
     };
     let live = Live::when_wanted(flags, has_own_sink);
     let observer = Box::new(Printer { format: flags.format, progress: flags.progress, live });
+    let (reads, writes) = (query.reads().map(str::to_owned).collect(), query.writes());
     let name = query.name;
     let query =
         StreamingQuery::new(query.plan, connections.clone(), checkpoint, sink, flags.trigger, observer);
@@ -114,29 +119,54 @@ fn open(
         Some(malformed) => query.with_malformed_rows(malformed),
         None => query,
     };
-    Ok(Started { name, query })
+    Ok(Started { name, query, reads, writes })
 }
 
-/// A query that fails has the others end after their batches.
-async fn run_all(queries: Vec<Started>, stopper: &Stopper, stop: &StopSignal) -> Result<(), RunError> {
+/// A query that fails has the others end after their batches, and those that have not begun do not begin.
+async fn run_all(
+    mut waiting: Vec<Started>,
+    trigger: Trigger,
+    stopper: &Stopper,
+    stop: &StopSignal,
+) -> Result<(), RunError> {
+    // Which tables are still written, by how many queries.
+    let mut written: Vec<String> = waiting.iter().filter_map(|query| query.writes.clone()).collect();
     let mut running = JoinSet::new();
-    for Started { name, query } in queries {
-        let stop = stop.clone();
-        running.spawn(async move { query.run(stop).await.map_err(|error| failed(name, error)) });
-    }
     let mut outcome = Ok(());
-    while let Some(ended) = running.join_next().await {
-        match ended {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                stopper.stop();
-                outcome = outcome.and(Err(error));
+    loop {
+        for Started { name, query, writes, .. } in due(&mut waiting, &written, trigger, running.is_empty()) {
+            let stop = stop.clone();
+            running
+                .spawn(async move { (writes, query.run(stop).await.map_err(|error| failed(name, error))) });
+        }
+        match running.join_next().await {
+            None => return outcome,
+            Some(Ok((writes, ended))) => {
+                if let Some(place) = written.iter().position(|table| Some(table) == writes.as_ref()) {
+                    written.swap_remove(place);
+                }
+                if ended.is_err() {
+                    stopper.stop();
+                    waiting.clear();
+                    outcome = outcome.and(ended);
+                }
             }
-            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            Err(_) => {}
+            Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            Some(Err(_)) => {}
         }
     }
-    outcome
+}
+
+/// Takes the queries that can begin. Where queries end by themselves, one that reads a streaming table of the job waits
+/// for those that write it, so that one run brings a record all the way.
+fn due(waiting: &mut Vec<Started>, written: &[String], trigger: Trigger, none_runs: bool) -> Vec<Started> {
+    if !matches!(trigger, Trigger::AvailableNow | Trigger::Once) {
+        return std::mem::take(waiting);
+    }
+    let waits = |query: &mut Started| query.reads.iter().any(|table| written.contains(table));
+    let due: Vec<_> = waiting.extract_if(.., |query| !waits(query)).collect();
+    // Tables that are written from each other.
+    if due.is_empty() && none_runs { std::mem::take(waiting) } else { due }
 }
 
 fn failed(name: Option<String>, source: StreamingQueryError) -> RunError {

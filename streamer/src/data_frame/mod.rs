@@ -106,7 +106,7 @@ impl Session {
                 StatementKind::CreateTable(table) => self.catalog.declare_table(table, statement.position)?,
                 StatementKind::CreateView(view) => self.catalog.declare_view(view, statement.position)?,
                 StatementKind::Query(query) => {
-                    frame = Some(self.query_frame(&query, &crate::options::Options::default()).await?);
+                    frame = Some(self.query_frame(&query, &crate::options::Options::default())?);
                 }
                 StatementKind::CreateStreamingTable { .. } | StatementKind::Flow(_) => {
                     return Err(SqlError::NotServed("a streaming table in Session::sql".to_owned()).into());

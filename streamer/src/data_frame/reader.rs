@@ -52,7 +52,7 @@ impl<'a> DataStreamReader<'a> {
             conf: self.session.conf().clone(),
             zone: self.session.time_zone(),
             plan,
-            streams: vec![Stream { definition, table }],
+            streams: vec![Stream { definition, table, streaming_table: None }],
             names,
         };
         Ok(DataFrame::new(self.session, frame))

@@ -4,6 +4,7 @@ mod context;
 mod frame;
 mod literals;
 mod query;
+pub(crate) mod written_table;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -27,6 +28,7 @@ use crate::sql::SqlError;
 pub(crate) use frame::Frame;
 #[cfg(test)]
 pub(crate) use literals::with_spark_literals;
+pub use written_table::InsertError;
 
 /// Settings, tables and views; makes queries.
 pub struct Session {
@@ -80,6 +82,8 @@ impl StreamingPlan {
 pub(crate) struct Stream {
     pub(crate) definition: Arc<dyn SourceDefinition>,
     pub(crate) table: Arc<StreamTable>,
+    /// The streaming table of the job that it reads, in lower case.
+    pub(crate) streaming_table: Option<String>,
 }
 
 #[derive(Debug, Error)]
@@ -88,6 +92,8 @@ pub enum QueryError {
     Sql(#[from] SqlError),
     #[error(transparent)]
     Unsupported(#[from] UnsupportedQuery),
+    #[error(transparent)]
+    Insert(#[from] InsertError),
     #[error(transparent)]
     Conf(#[from] ConfError),
     #[error(transparent)]
@@ -135,19 +141,23 @@ impl Session {
 
     /// Reads and checks a job of one query, whose undeclared streams are topics, each read with `options`. No broker
     /// is asked.
-    pub async fn plan(
+    pub fn plan(
         mut self,
         text: &str,
         options: &BTreeMap<String, String>,
         output_mode: OutputMode,
     ) -> Result<StreamingPlan, QueryError> {
         let defaults = JobDefaults { source_options: Options::from_iter(options), output_mode };
-        let mut queries = self.plan_job(text, &defaults).await?;
+        let mut queries = self.plan_job(text, &defaults)?;
         match (queries.pop(), queries.len()) {
             (Some(query), 0) => Ok(query.plan),
             (_, others) => Err(SqlError::NotOneQuery(others + 1).into()),
         }
     }
+}
+
+pub(crate) fn is_kafka(format: &str) -> bool {
+    format.eq_ignore_ascii_case("kafka")
 }
 
 /// Whether the options of a Kafka source say what it reads.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::{Fields, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, SchemaError, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
@@ -14,8 +14,8 @@ use datafusion::sql::parser::Statement;
 use futures::FutureExt;
 
 use super::literals::with_spark_literals;
-use super::{Frame, QueryError, Session, Stream, StreamingPlan, has_subscription};
-use crate::catalog::{Catalog, Entry};
+use super::{Frame, QueryError, Session, Stream, StreamingPlan, has_subscription, is_kafka};
+use crate::catalog::{Catalog, Entry, WrittenTable};
 use crate::kafka::schema::written_name;
 use crate::operators::time_window::plan_windows;
 use crate::options::Options;
@@ -26,21 +26,17 @@ use crate::sql::relation::OperatorPlanner;
 use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, TableDefinition, View};
 
 impl Session {
-    pub(crate) async fn plan_query(
+    pub(crate) fn plan_query(
         &self,
         query: &QueryText,
         options: &Options,
         output_mode: OutputMode,
     ) -> Result<StreamingPlan, QueryError> {
-        self.query_frame(query, options).await?.query(output_mode)
+        self.query_frame(query, options)?.query(output_mode)
     }
 
     /// The rows of a query; undeclared streams are topics, read with `options`.
-    pub(crate) async fn query_frame(
-        &self,
-        query: &QueryText,
-        options: &Options,
-    ) -> Result<Frame, QueryError> {
+    pub(crate) fn query_frame(&self, query: &QueryText, options: &Options) -> Result<Frame, QueryError> {
         let context = self.context()?;
         let mut select = query.resolve(&QueryNames { state: &context.state(), catalog: &self.catalog })?;
         let streams = self.register_streams(&context, &mut select, options)?;
@@ -61,7 +57,11 @@ impl Session {
             let table = Arc::new(StreamTable::new(definition.schema()));
             let provider = lowered(table.clone(), &relation.table, select)?;
             context.register_table(TableReference::bare(relation.table.as_str()), provider)?;
-            streams.push(Stream { definition, table });
+            let streaming_table = match self.catalog.get(&relation.name) {
+                Some(Entry::StreamingTable(_)) => Some(relation.name.to_lowercase()),
+                _ => None,
+            };
+            streams.push(Stream { definition, table, streaming_table });
         }
         Ok(streams)
     }
@@ -100,24 +100,29 @@ impl Session {
         Ok(source::define_table(format, &options, schema, &self.conf.session_time_zone())?)
     }
 
-    /// What another query of the job writes: the topic of a streaming table.
+    /// What other queries of the job write: the topic or the files of a streaming table.
     fn define_written(
         &self,
-        table: &TableDefinition,
+        table: &WrittenTable,
         relation: &Relation,
         defaults: &Options,
     ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
-        match (table.format.as_deref().filter(|format| is_kafka(format)), table.options.get("topic")) {
-            (Some(format), Some(topic)) => self.define(format, Some(topic), defaults, None),
-            _ => {
-                let message = format!(
-                    "the streaming table {} is read by another query of its job only where it is a topic; declare its files \
-                     with CREATE TABLE … USING … OPTIONS (path '…'), and read that",
-                    relation.name
-                );
-                Err(SqlError::Analysis { message, position: relation.position }.into())
-            }
+        let WrittenTable { definition, columns } = table;
+        let format = definition.format.as_deref().unwrap_or("parquet");
+        if is_kafka(format) && definition.options.get("topic").is_some() {
+            return self.define(format, definition.options.get("topic"), defaults, None);
         }
+        if columns.is_empty() {
+            let message = format!(
+                "the columns of the streaming table {} are not known yet: declare them, or put the query that writes it \
+                 before this one",
+                relation.name
+            );
+            return Err(SqlError::Analysis { message, position: relation.position }.into());
+        }
+        let schema = Arc::new(Schema::new(columns.clone()));
+        let time_zone = self.conf.session_time_zone();
+        Ok(source::define_written(format, &definition.options, schema, &time_zone)?)
     }
 
     /// `topic` is what a Kafka source reads that says nothing else. `columns` are in Spark's DDL.
@@ -134,9 +139,13 @@ impl Session {
     }
 
     fn declared_schema(&self, columns: Option<&str>) -> Result<Option<SchemaRef>, QueryError> {
+        Ok(self.declared_columns(columns)?.map(|fields| Arc::new(Schema::new(fields))))
+    }
+
+    /// Spark's DDL.
+    pub(crate) fn declared_columns(&self, columns: Option<&str>) -> Result<Option<Fields>, QueryError> {
         let time_zone = self.conf.session_time_zone();
-        let fields = columns.map(|columns| schema::parse_columns(columns, &time_zone)).transpose()?;
-        Ok(fields.map(|fields| Arc::new(Schema::new(fields))))
+        Ok(columns.map(|columns| schema::parse_columns(columns, &time_zone)).transpose()?)
     }
 
     fn register_tables(
@@ -171,10 +180,6 @@ fn with_topic(mut options: Options, format: &str, topic: Option<&str>) -> Option
         options.set("subscribe", topic);
     }
     options
-}
-
-fn is_kafka(format: &str) -> bool {
-    format.eq_ignore_ascii_case("kafka")
 }
 
 /// The plan of a SELECT whose tables `state` knows, and the names of its columns.

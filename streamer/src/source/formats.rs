@@ -29,6 +29,8 @@ pub(super) struct Declared<'a> {
     pub(super) options: &'a Options,
     pub(super) schema: Option<SchemaRef>,
     pub(super) time_zone: &'a str,
+    /// Another query of the job writes it, and may not have begun.
+    pub(super) is_written_by_job: bool,
 }
 
 type Defined = Result<Arc<dyn SourceDefinition>, SourceError>;
@@ -84,7 +86,18 @@ pub fn define(
     schema: Option<SchemaRef>,
     time_zone: &str,
 ) -> Result<Arc<dyn SourceDefinition>, SourceError> {
-    (known(format)?.define)(&Declared { options, schema, time_zone })
+    (known(format)?.define)(&Declared { options, schema, time_zone, is_written_by_job: false })
+}
+
+/// As [`define`], for what another query of the job writes: it need not be there yet.
+pub(crate) fn define_written(
+    format: &str,
+    options: &Options,
+    schema: SchemaRef,
+    time_zone: &str,
+) -> Result<Arc<dyn SourceDefinition>, SourceError> {
+    let schema = Some(schema);
+    (known(format)?.define)(&Declared { options, schema, time_zone, is_written_by_job: true })
 }
 
 /// As [`define`], for a table that is no stream: whoever scans it reads what is there then.
@@ -96,7 +109,7 @@ pub(crate) fn define_table(
 ) -> Result<Arc<dyn TableProvider>, SourceError> {
     let known = known(format)?;
     match known.table {
-        Some(table) => table(&Declared { options, schema, time_zone }),
+        Some(table) => table(&Declared { options, schema, time_zone, is_written_by_job: false }),
         None => Err(SourceError::OnlyStream { format: known.name }),
     }
 }

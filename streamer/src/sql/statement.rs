@@ -63,5 +63,7 @@ pub struct Flow {
     pub name: Option<String>,
     /// The streaming table that it writes to.
     pub table: String,
+    /// `BY NAME`: columns are matched by their names, else by their places.
+    pub by_name: bool,
     pub query: QueryText,
 }

@@ -320,7 +320,7 @@ fn insert(cursor: &mut Cursor<'_>, name: Option<String>) -> Result<StatementKind
     cursor.expect_words(&["into"])?;
     cursor.words(&["table"]);
     let table = cursor.qualified_name()?;
-    cursor.words(&["by", "name"]);
+    let by_name = cursor.words(&["by", "name"]);
     let query = QueryText::parse(&cursor.rest())?;
-    Ok(StatementKind::Flow(Flow { name, table, query }))
+    Ok(StatementKind::Flow(Flow { name, table, by_name, query }))
 }

@@ -187,7 +187,7 @@ impl TestKit {
             streams.push(of_query);
         }
         let seen = Seen::new(session.time_zone());
-        let plan = session.plan(sql, &BTreeMap::new(), output_mode).await?;
+        let plan = session.plan(sql, &BTreeMap::new(), output_mode)?;
         // Streams that the query does not read say nothing.
         streams.retain(|stream| {
             let stream: Arc<dyn SourceDefinition> = stream.clone();

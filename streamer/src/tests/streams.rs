@@ -292,7 +292,7 @@ async fn register(
         plan = EventTimeWatermark::plan(plan, Column::new_unqualified("ts"), delay_ms)?;
     }
     context.register_table(name, Arc::new(ViewTable::new(plan, None)))?;
-    Ok(Some(Stream { definition: Arc::new(pieces.clone()), table }))
+    Ok(Some(Stream { definition: Arc::new(pieces.clone()), table, streaming_table: None }))
 }
 
 /// Keeps what a query gives out and tells.

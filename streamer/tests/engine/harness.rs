@@ -179,7 +179,7 @@ impl Job {
         conf.set("spark.sql.session.timeZone", "UTC")?;
         let mut options = self.options.clone();
         options.insert("kafka.bootstrap.servers".to_owned(), kafka.broker.bootstrap_servers());
-        let plan = Session::new(conf)?.plan(&self.sql, &options, self.output_mode).await?;
+        let plan = Session::new(conf)?.plan(&self.sql, &options, self.output_mode)?;
         let checkpoint = Checkpoint::open(checkpoint)?;
         let sink: Box<dyn Sink> = match &self.sink {
             None => Box::new(RecordingSink { seen: seen.clone() }),

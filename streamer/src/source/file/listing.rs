@@ -39,6 +39,9 @@ pub(super) fn list(options: &FileOptions) -> Result<Vec<FoundFile>, FileSourceEr
         }
         return Ok(sorted(files, options));
     }
+    if options.only_committed {
+        return Ok(Vec::new());
+    }
     let mut files = Vec::new();
     for root in roots(&options.absolute)? {
         list_root(&root, options.recursive, &mut files)?;

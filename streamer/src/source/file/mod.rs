@@ -62,9 +62,10 @@ impl FileDefinition {
         declared: &Declared<'_>,
         otherwise: impl FnOnce(&FileFormat, &[FoundFile]) -> Result<Fields, FileSourceError>,
     ) -> Result<FileDefinition, SourceError> {
-        let options = FileOptions::new(declared.options)?;
+        let mut options = FileOptions::new(declared.options)?;
+        options.only_committed = declared.is_written_by_job;
         let file_format = FileFormat::new(format, declared.options, declared.time_zone)?;
-        if !listing::exists(&options) {
+        if !listing::exists(&options) && !declared.is_written_by_job {
             return Err(FileSourceError::PathNotFound { path: options.path }.into());
         }
         let files = listing::list(&options)?;

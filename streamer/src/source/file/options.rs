@@ -25,6 +25,8 @@ pub(super) struct FileOptions {
     pub(super) name_filter: Option<Regex>,
     pub(super) clean: CleanSource,
     pub(super) ignore_missing: bool,
+    /// Only files that a sink's `_spark_metadata` lists, none before there is one.
+    pub(super) only_committed: bool,
 }
 
 /// How much one batch takes; at least one file.
@@ -70,6 +72,7 @@ impl FileOptions {
             name_filter: options.get("pathGlobFilter").map(pattern::name_pattern).transpose()?,
             clean,
             ignore_missing: options.boolean("ignoreMissingFiles", false)?,
+            only_committed: false,
         })
     }
 

@@ -90,7 +90,8 @@ mod tests {
     fn columns(format: &'static str, path: &Path, options: &[(&str, &str)]) -> String {
         let path = path.to_string_lossy().into_owned();
         let options = Options::from_iter(options.iter().copied().chain([("path", path.as_str())]));
-        let declared = Declared { options: &options, schema: None, time_zone: "UTC" };
+        let declared =
+            Declared { options: &options, schema: None, time_zone: "UTC", is_written_by_job: false };
         match FileTable::new(format, &declared) {
             Ok(table) => {
                 let fields = table.schema().fields().clone();
