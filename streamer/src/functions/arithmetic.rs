@@ -15,6 +15,8 @@ use datafusion::logical_expr::{
 
 use crate::schema::sql_type;
 
+const BYPASS: &str = "If necessary set \"spark.sql.ansi.enabled\" to \"false\" to bypass this error.";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Operation {
     Add,
@@ -52,6 +54,15 @@ impl Operation {
             Operator::Modulo => Some(Operation::Remainder),
             _ => None,
         }
+    }
+
+    /// The error of a divisor that is zero.
+    pub(super) fn by_zero(self) -> DataFusionError {
+        exec_datafusion_err!(
+            "[REMAINDER_BY_ZERO] Remainder by zero. Use `{}` to tolerate divisor being 0 and return NULL instead. {BYPASS} \
+             SQLSTATE: 22012",
+            self.names().0
+        )
     }
 
     /// The function that gives null instead of an error, and the symbol.
@@ -118,14 +129,8 @@ impl Arithmetic {
 
     fn error<T: ArrowPrimitiveType>(&self, left: &str, right: &str) -> DataFusionError {
         let (tried, symbol) = self.operation.names();
-        let bypass = "If necessary set \"spark.sql.ansi.enabled\" to \"false\" to bypass this error.";
         let whole = match (self.operation, T::DATA_TYPE) {
-            (Operation::Remainder, _) => {
-                return exec_datafusion_err!(
-                    "[REMAINDER_BY_ZERO] Remainder by zero. Use `try_mod` to tolerate divisor being 0 and return NULL \
-                     instead. {bypass} SQLSTATE: 22012"
-                );
-            }
+            (Operation::Remainder, _) => return self.operation.by_zero(),
             (_, DataType::Int64) => "long",
             (_, DataType::Int32) => "integer",
             _ => {
@@ -136,7 +141,7 @@ impl Arithmetic {
             }
         };
         exec_datafusion_err!(
-            "[ARITHMETIC_OVERFLOW] {whole} overflow. Use '{tried}' to tolerate overflow and return NULL instead. {bypass} \
+            "[ARITHMETIC_OVERFLOW] {whole} overflow. Use '{tried}' to tolerate overflow and return NULL instead. {BYPASS} \
              SQLSTATE: 22003"
         )
     }

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod cast;
 mod cast_to_string;
+mod decimal_arithmetic;
 mod divide;
 mod element_at;
 #[cfg(test)]

@@ -4,19 +4,23 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::timezone::Tz;
-use datafusion::arrow::datatypes::{DataType, TimeUnit};
+use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
-use datafusion::common::tree_node::Transformed;
+use datafusion::common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion::common::{DFSchema, Result};
-use datafusion::logical_expr::expr::ScalarFunction;
+use datafusion::functions_aggregate::average::avg_udaf;
+use datafusion::logical_expr::expr::{AggregateFunction, ScalarFunction};
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
 use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, ScalarUDF, TryCast};
+use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::{Arithmetic, NoResult, Operation};
 use super::cast::{OnError, SparkCast};
 use super::cast_to_string::CastToString;
+use super::decimal_arithmetic::{DecimalArithmetic, Size};
 use super::divide::Divide;
 use super::json::{FromJson, ToJson};
+use crate::schema::list_of;
 
 #[derive(Debug)]
 pub(super) struct SparkTypes {
@@ -46,10 +50,41 @@ impl SparkTypes {
 }
 
 impl SparkTypes {
-    fn is_quotient(&self, expr: &BinaryExpr, schema: &DFSchema) -> Result<bool> {
-        Ok(expr.op == Operator::Divide
-            && Divide::serves(&expr.left.get_type(schema)?)
-            && Divide::serves(&expr.right.get_type(schema)?))
+    /// `None` where DataFusion computes what Spark does.
+    fn binary(&self, expr: &BinaryExpr, schema: &DFSchema) -> Result<Option<Expr>> {
+        let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
+        let with = |left: Expr, right: Expr| BinaryExpr::new(Box::new(left), expr.op, Box::new(right));
+        let with_numbers = is_arithmetic(expr.op) || is_comparison(expr.op);
+        let typed = match (&left, &right) {
+            (decimal, float) if with_numbers && is_decimal(decimal) && float.is_floating() => {
+                Some(with(double(&expr.left), (*expr.right).clone()))
+            }
+            (float, decimal) if with_numbers && is_decimal(decimal) && float.is_floating() => {
+                Some(with((*expr.left).clone(), double(&expr.right)))
+            }
+            _ => None,
+        };
+        if let Some(typed) = typed {
+            let computed = self.binary(&typed, schema)?;
+            return Ok(Some(computed.unwrap_or(Expr::BinaryExpr(typed))));
+        }
+        if is_decimal(&left) || is_decimal(&right) {
+            return Ok(self.decimal(expr, &left, &right));
+        }
+        if expr.op == Operator::Divide && Divide::serves(&left) && Divide::serves(&right) {
+            return Ok(Some(self.quotient(expr)));
+        }
+        self.checked(expr, schema)
+    }
+
+    fn decimal(&self, expr: &BinaryExpr, left: &DataType, right: &DataType) -> Option<Expr> {
+        let sizes = (Size::of(left, &expr.left)?, Size::of(right, &expr.right)?);
+        let no_result = if self.ansi { NoResult::Error } else { NoResult::Null };
+        let function = DecimalArithmetic::new(expr.op, sizes.0, sizes.1, no_result)?;
+        let side = |side: &Expr, size: Size| Expr::Cast(Cast::new(Box::new(side.clone()), size.data_type()));
+        let sides = vec![side(&expr.left, sizes.0), side(&expr.right, sizes.1)];
+        let function = Arc::new(ScalarUDF::from(function));
+        Some(Expr::ScalarFunction(ScalarFunction::new_udf(function, sides)))
     }
 
     /// Whole numbers of whose sum, difference, product or remainder there may be none.
@@ -72,14 +107,28 @@ impl SparkTypes {
         Ok(Some(Expr::ScalarFunction(ScalarFunction::new_udf(function, sides))))
     }
 
-    fn quotient(&self, BinaryExpr { left, right, .. }: BinaryExpr) -> Expr {
-        let double = |side: Box<Expr>| Expr::Cast(Cast::new(side, DataType::Float64));
-        let sides = vec![double(left), double(right)];
+    fn quotient(&self, expr: &BinaryExpr) -> Expr {
+        let sides = vec![double(&expr.left), double(&expr.right)];
         Expr::ScalarFunction(ScalarFunction::new_udf(self.divide.clone(), sides))
     }
 
     /// `None` where the function is what is computed.
-    fn function(&self, function: &ScalarFunction) -> Result<Option<Expr>> {
+    fn function(&self, function: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
+        match (function.name(), function.args.as_slice()) {
+            ("round", [number, places @ ..]) => {
+                if let Some(rounded) = self.rounded(number, places, schema)? {
+                    return Ok(Some(rounded));
+                }
+            }
+            ("generate_series", bounds) => {
+                let types = bounds.iter().map(|bound| bound.get_type(schema)).collect::<Result<Vec<_>>>()?;
+                if types.iter().all(|data_type| *data_type == DataType::Int32) {
+                    let all = Box::new(Expr::ScalarFunction(function.clone()));
+                    return Ok(Some(Expr::Cast(Cast::new(all, list_of(DataType::Int32, true)))));
+                }
+            }
+            _ => {}
+        }
         let called = function.func.inner();
         if let Some(from_json) = called.downcast_ref::<FromJson>() {
             return from_json.planned(function.args.clone(), self.zone).map(Some);
@@ -88,6 +137,30 @@ impl SparkTypes {
             Some(to_json) => to_json.planned(&function.args, self.zone),
             None => Ok(None),
         }
+    }
+
+    /// A decimal with fewer digits behind the point: a cast rounds it as Spark does.
+    fn rounded(&self, number: &Expr, places: &[Expr], schema: &DFSchema) -> Result<Option<Expr>> {
+        let places = match places {
+            [] => 0,
+            [Expr::Literal(places, _)] => match places.cast_to(&DataType::Int32)? {
+                ScalarValue::Int32(Some(places)) => places,
+                _ => return Ok(None),
+            },
+            _ => return Ok(None),
+        };
+        let DataType::Decimal128(precision, scale) = number.get_type(schema)? else {
+            return Ok(None);
+        };
+        let Ok(places @ 0..) = i8::try_from(places) else {
+            return Ok(None);
+        };
+        let places = places.min(scale);
+        let whole = i16::from(precision) - i16::from(scale) + 1;
+        let precision = u8::try_from(whole + i16::from(places)).unwrap_or(DECIMAL128_MAX_PRECISION);
+        let target = DataType::Decimal128(precision.min(DECIMAL128_MAX_PRECISION), places);
+        let cast = self.cast(number, &target, false, schema)?;
+        Ok(Some(cast.unwrap_or_else(|| Expr::Cast(Cast::new(Box::new(number.clone()), target)))))
     }
 
     /// `None` where Arrow casts as Spark does.
@@ -115,6 +188,58 @@ impl SparkTypes {
     }
 }
 
+/// `datafusion-spark` has the average of doubles alone.
+fn average_of_decimals(aggregate: &AggregateFunction, schema: &DFSchema) -> Result<Option<Expr>> {
+    let [number] = aggregate.params.args.as_slice() else {
+        return Ok(None);
+    };
+    let average = avg_udaf();
+    if aggregate.func.name() != "avg" || aggregate.func == average || !is_decimal(&number.get_type(schema)?) {
+        return Ok(None);
+    }
+    Ok(Some(Expr::AggregateFunction(AggregateFunction { func: average, ..aggregate.clone() })))
+}
+
+/// Functions whose arguments have one type, which is that of the result or of what is in it.
+const ONE_TYPE: &[&str] =
+    &["coalesce", "greatest", "if", "ifnull", "least", "make_array", "array", "nullif", "nvl", "nvl2"];
+
+/// Decimals beside a DOUBLE or FLOAT become DOUBLE, where DataFusion would take all of them for decimals.
+fn without_mixed_decimals(expr: &Expr, schema: &DFSchema) -> Result<Option<Expr>> {
+    let (mut has_decimal, mut has_float) = (false, false);
+    expr.apply_children(|part| {
+        let data_type = part.get_type(schema)?;
+        has_decimal |= is_decimal(&data_type);
+        has_float |= data_type.is_floating();
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    if !(has_decimal && has_float) {
+        return Ok(None);
+    }
+    let unmixed = expr.clone().map_children(|part| {
+        let is_decimal = is_decimal(&part.get_type(schema)?);
+        Ok(if is_decimal { Transformed::yes(double(&part)) } else { Transformed::no(part) })
+    })?;
+    Ok(Some(unmixed.data))
+}
+
+fn is_arithmetic(operator: Operator) -> bool {
+    operator == Operator::Divide || Operation::of(operator).is_some()
+}
+
+fn is_comparison(operator: Operator) -> bool {
+    use Operator::{Eq, Gt, GtEq, IsDistinctFrom, IsNotDistinctFrom, Lt, LtEq, NotEq};
+    matches!(operator, Eq | Gt | GtEq | IsDistinctFrom | IsNotDistinctFrom | Lt | LtEq | NotEq)
+}
+
+fn is_decimal(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Decimal128(..))
+}
+
+fn double(expr: &Expr) -> Expr {
+    Expr::Cast(Cast::new(Box::new(expr.clone()), DataType::Float64))
+}
+
 impl FunctionRewrite for SparkTypes {
     fn name(&self) -> &str {
         "spark_types"
@@ -122,16 +247,18 @@ impl FunctionRewrite for SparkTypes {
 
     fn rewrite(&self, expr: Expr, schema: &DFSchema, _config: &ConfigOptions) -> Result<Transformed<Expr>> {
         let planned = match &expr {
-            Expr::BinaryExpr(division) if self.is_quotient(division, schema)? => {
-                Some(self.quotient(division.clone()))
-            }
-            Expr::BinaryExpr(expr) => self.checked(expr, schema)?,
+            Expr::BinaryExpr(expr) => self.binary(expr, schema)?,
+            Expr::Between(_) | Expr::Case(_) | Expr::InList(_) => without_mixed_decimals(&expr, schema)?,
             Expr::Cast(Cast { expr, field }) => self.cast(expr, field.data_type(), false, schema)?,
             Expr::TryCast(TryCast { expr, field }) => self.cast(expr, field.data_type(), true, schema)?,
+            Expr::AggregateFunction(aggregate) => average_of_decimals(aggregate, schema)?,
             Expr::ScalarFunction(function) if function.name() == "now" => {
                 Some(Expr::Cast(Cast::new(Box::new(expr.clone()), self.timestamp.clone())))
             }
-            Expr::ScalarFunction(function) => self.function(function)?,
+            Expr::ScalarFunction(function) if ONE_TYPE.contains(&function.name()) => {
+                without_mixed_decimals(&expr, schema)?
+            }
+            Expr::ScalarFunction(function) => self.function(function, schema)?,
             _ => None,
         };
         Ok(planned.map_or_else(|| Transformed::no(expr), Transformed::yes))

@@ -1,4 +1,4 @@
-//! `j.field`, `array[0]`, `map(key, value)`: syntax that DataFusion plans otherwise than Spark.
+//! `j.field`, `array[0]`, `map(key, value)`, `a div b`, `'1' + 1`: syntax that DataFusion plans otherwise than Spark.
 //!
 //! Names of fields are not case-sensitive, and arrays count from 0.
 
@@ -8,9 +8,11 @@ use datafusion::arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Column, DFSchema, Result, ScalarValue, TableReference, plan_err};
 use datafusion::functions::core::{get_field, named_struct};
 use datafusion::logical_expr::expr::ScalarFunction;
-use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr};
-use datafusion::logical_expr::{Expr, ExprSchemable, GetFieldAccess, ScalarUDF};
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr, RawFieldAccessExpr};
+use datafusion::logical_expr::{Cast, Expr, ExprSchemable, GetFieldAccess, ScalarUDF};
+use datafusion::sql::sqlparser::ast::BinaryOperator;
 
+use super::divide::IntegralDivide;
 use super::element_at;
 use super::map::SparkMap;
 
@@ -21,7 +23,45 @@ pub(crate) struct SparkSyntax {
     pub(crate) ansi: bool,
 }
 
+impl SparkSyntax {
+    /// What a text beside a value of this type is taken for; `None` where DataFusion does that as well.
+    fn beside(&self, other: &DataType, is_arithmetic: bool) -> Option<DataType> {
+        match other {
+            whole if whole.is_integer() && (self.ansi || !is_arithmetic) => Some(DataType::Int64),
+            number if number.is_numeric() => Some(DataType::Float64),
+            DataType::Boolean if !is_arithmetic => Some(DataType::Boolean),
+            _ => None,
+        }
+    }
+}
+
 impl ExprPlanner for SparkSyntax {
+    /// `a div b`, and texts beside numbers.
+    fn plan_binary_op(
+        &self,
+        mut expr: RawBinaryExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawBinaryExpr>> {
+        use BinaryOperator::{
+            Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, MyIntegerDivide, NotEq, Plus, Spaceship,
+        };
+        let is_arithmetic = matches!(expr.op, Plus | Minus | Multiply | Divide | Modulo | MyIntegerDivide);
+        if is_arithmetic || matches!(expr.op, Eq | NotEq | Lt | LtEq | Gt | GtEq | Spaceship) {
+            let (left, right) = (expr.left.get_type(schema)?, expr.right.get_type(schema)?);
+            if left == DataType::Utf8 {
+                expr.left = as_type(expr.left, self.beside(&right, is_arithmetic));
+            } else if right == DataType::Utf8 {
+                expr.right = as_type(expr.right, self.beside(&left, is_arithmetic));
+            }
+        }
+        if expr.op != MyIntegerDivide {
+            return Ok(PlannerResult::Original(expr));
+        }
+        let function = Arc::new(ScalarUDF::from(IntegralDivide::new(self.ansi)));
+        let call = ScalarFunction::new_udf(function, vec![expr.left, expr.right]);
+        Ok(PlannerResult::Planned(Expr::ScalarFunction(call)))
+    }
+
     fn plan_compound_identifier(
         &self,
         field: &Field,
@@ -87,6 +127,13 @@ impl ExprPlanner for SparkSyntax {
     fn plan_make_map(&self, arguments: Vec<Expr>) -> Result<PlannerResult<Vec<Expr>>> {
         let map = Arc::new(ScalarUDF::from(SparkMap::new()));
         Ok(PlannerResult::Planned(Expr::ScalarFunction(ScalarFunction::new_udf(map, arguments))))
+    }
+}
+
+fn as_type(value: Expr, data_type: Option<DataType>) -> Expr {
+    match data_type {
+        Some(data_type) => Expr::Cast(Cast::new(Box::new(value), data_type)),
+        None => value,
     }
 }
 

@@ -48,6 +48,7 @@ fn session_config(time_zone: &str) -> SessionConfig {
     let options = config.options_mut();
     options.execution.time_zone = Some(time_zone.to_owned());
     options.sql_parser.collect_spans = true;
+    options.sql_parser.parse_float_as_decimal = true;
     options.sql_parser.map_string_types_to_utf8view = false;
     // It would narrow what a stream's scan reads, while state still wants the rows.
     options.optimizer.enable_dynamic_filter_pushdown = false;

@@ -1,4 +1,5 @@
-//! The types of a query's literals: a whole number that fits in 32 bits is an INT in Spark, a BIGINT for DataFusion's planner.
+//! The types of a query's whole numbers: INT where 32 bits suffice, else BIGINT, else DECIMAL. DataFusion's planner has 64
+//! bits for all that these hold, with a sign or without.
 
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
@@ -13,7 +14,8 @@ pub(crate) fn with_spark_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
         LogicalPlan::Limit(_) => Ok(Transformed::no(node)),
         LogicalPlan::Values(values) => {
             let rows = values.values.into_iter();
-            let rows = rows.map(|row| row.into_iter().map(with_ints).collect::<Result<_>>());
+            let rows = rows
+                .map(|row| row.into_iter().map(without_type_of_null).map(with_ints).collect::<Result<_>>());
             LogicalPlanBuilder::values(rows.collect::<Result<_>>()?)?.build().map(Transformed::yes)
         }
         node => {
@@ -30,11 +32,33 @@ pub(crate) fn with_spark_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 fn with_ints(expr: Expr) -> Result<Expr> {
     let typed = expr.transform_up(|part| match part {
-        Expr::Literal(ScalarValue::Int64(Some(number)), metadata) => Ok(match i32::try_from(number) {
-            Ok(number) => Transformed::yes(Expr::Literal(ScalarValue::Int32(Some(number)), metadata)),
-            Err(_) => Transformed::no(Expr::Literal(ScalarValue::Int64(Some(number)), metadata)),
-        }),
+        Expr::Literal(value, metadata) => match spark_value(&value) {
+            Some(typed) => Ok(Transformed::yes(Expr::Literal(typed, metadata))),
+            None => Ok(Transformed::no(Expr::Literal(value, metadata))),
+        },
         part => Ok(Transformed::no(part)),
     })?;
     Ok(typed.data)
+}
+
+/// `None` for a value that is what it is in Spark.
+fn spark_value(value: &ScalarValue) -> Option<ScalarValue> {
+    match value {
+        ScalarValue::Int64(Some(number)) => {
+            i32::try_from(*number).ok().map(|number| ScalarValue::Int32(Some(number)))
+        }
+        ScalarValue::UInt64(Some(number)) => {
+            let digits = u8::try_from(number.checked_ilog10().unwrap_or(0) + 1).ok()?;
+            Some(ScalarValue::Decimal128(Some(i128::from(*number)), digits, 0))
+        }
+        _ => None,
+    }
+}
+
+/// A null that the planner has given the type of the numbers beside it.
+fn without_type_of_null(expr: Expr) -> Expr {
+    match expr {
+        Expr::Literal(value, metadata) if value.is_null() => Expr::Literal(ScalarValue::Null, metadata),
+        expr => expr,
+    }
 }

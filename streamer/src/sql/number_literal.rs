@@ -1,4 +1,4 @@
-//! Numbers that say their type: `2.5D`, `1.5BD`, `3S`. Spark's grammar of numeric literals.
+//! Numbers that say their type: `2.5D`, `1.5BD`, `3S`, and `1e3`, which is a DOUBLE. Spark's grammar of numeric literals.
 
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Word};
@@ -8,29 +8,33 @@ use super::tokens::is_word;
 /// Puts a cast in the place of each.
 pub(super) fn write_out(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let mut written: Vec<TokenWithSpan> = Vec::with_capacity(tokens.len());
-    for token in tokens {
-        let number = match written.last() {
-            Some(TokenWithSpan { token: Token::Number(number, false), span })
-                if span.end == token.span.start =>
-            {
-                Some(number.clone())
-            }
-            _ => None,
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        let Token::Number(number, false) = &token.token else {
+            written.push(token);
+            continue;
         };
-        match number.and_then(|number| type_of(&number, &token.token)) {
-            Some(data_type) => {
-                let number = written.pop();
-                let span = token.span;
-                let put = |token| TokenWithSpan::new(token, span);
-                written.extend([put(word("cast", Keyword::CAST)), put(Token::LParen)]);
-                written.extend(number);
-                written.push(put(word("as", Keyword::AS)));
-                written.extend(data_type.into_iter().map(put));
-                written.push(put(Token::RParen));
-            }
+        let suffix = tokens.peek().filter(|suffix| token.span.end == suffix.span.start);
+        let of_suffix = suffix.and_then(|suffix| type_of(number, &suffix.token));
+        if of_suffix.is_some() {
+            tokens.next();
+        }
+        let of_exponent = || number.contains(['e', 'E']).then(|| vec![word("double", Keyword::DOUBLE)]);
+        match of_suffix.or_else(of_exponent) {
+            Some(data_type) => written.extend(cast(token, data_type)),
             None => written.push(token),
         }
     }
+    written
+}
+
+fn cast(number: TokenWithSpan, data_type: Vec<Token>) -> Vec<TokenWithSpan> {
+    let span = number.span;
+    let put = |token| TokenWithSpan::new(token, span);
+    let mut written = vec![put(word("cast", Keyword::CAST)), put(Token::LParen), number];
+    written.push(put(word("as", Keyword::AS)));
+    written.extend(data_type.into_iter().map(put));
+    written.push(put(Token::RParen));
     written
 }
 

@@ -50,6 +50,9 @@ const SHORTHANDS: &[(&str, usize, &str)] = &[
     ),
     ("timestamp_micros", 1, "CAST(arrow_cast(CAST($1 AS BIGINT), 'Timestamp(µs, \"UTC\")') AS TIMESTAMP)"),
     // Arrays and maps.
+    ("cardinality", 1, "size($1)"),
+    ("regexp_count", 2, "CAST(regexp_count($1, $2) AS INT)"),
+    ("regexp_instr", 2, "CAST(regexp_instr($1, $2) AS INT)"),
     ("array_size", 1, "CAST(array_length($1) AS INT)"),
     (
         "array_position",
@@ -78,7 +81,8 @@ const SHORTHANDS: &[(&str, usize, &str)] = &[
     ("variance", 1, "var_samp($1)"),
     ("try_avg", 1, "avg($1)"),
     ("array_agg", 1, "collect_list($1)"),
-    ("approx_count_distinct", 1, "approx_distinct($1)"),
+    ("approx_count_distinct", 1, "CAST(approx_distinct($1) AS BIGINT)"),
+    ("regr_count", 2, "CAST(regr_count($1, $2) AS BIGINT)"),
     ("percentile", 2, "percentile_cont($1, $2)"),
     (
         "max_by",
@@ -107,7 +111,11 @@ pub(super) fn written_out(call: &Function) -> Option<Expr> {
     // The visitor never breaks.
     let _ = meant.visit(&mut arguments);
     let is_plain = call.filter.is_none() && call.over.is_none() && call.null_treatment.is_none();
-    match &mut meant {
+    let written_for = match &mut meant {
+        Expr::Cast { expr, .. } => expr.as_mut(),
+        other => other,
+    };
+    match written_for {
         Expr::Function(function) if !function.name.to_string().contains("get_field") => {
             function.filter.clone_from(&call.filter);
             function.over.clone_from(&call.over);

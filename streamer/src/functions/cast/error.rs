@@ -35,7 +35,7 @@ pub(super) fn overflow(value: &str, from: &DataType, target: &DataType) -> DataF
 }
 
 /// A number that has more digits than the decimal.
-pub(super) fn out_of_range(value: &str, precision: u8, scale: i8) -> DataFusionError {
+pub(in crate::functions) fn out_of_range(value: &str, precision: u8, scale: i8) -> DataFusionError {
     DataFusionError::Execution(format!(
         "[NUMERIC_VALUE_OUT_OF_RANGE.WITH_SUGGESTION]  {value} cannot be represented as Decimal({precision}, {scale}). If \
          necessary set \"spark.sql.ansi.enabled\" to \"false\" to bypass this error, and return NULL instead. SQLSTATE: \

@@ -17,7 +17,7 @@ use datafusion::common::{Result, ScalarValue, internal_err};
 use datafusion::error::DataFusionError;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
 
-pub(super) use error::{date_not_parsed, malformed, timestamp_not_parsed};
+pub(super) use error::{date_not_parsed, malformed, out_of_range, timestamp_not_parsed};
 
 use crate::datetime::zone::Zone;
 

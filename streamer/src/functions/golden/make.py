@@ -2,8 +2,8 @@
 
 usage: python make.py      (pip install pyspark==4.1.1, Java 17)
 
-A line is [expression, value as to_json(struct(... AS x)) or "ERR", how the message of the error begins]. To add an expression,
-write a line with two empty texts behind it.
+A line is [expression, value as to_json(struct(... AS x)), its type], or [expression, "ERR", how the message of the error
+begins]. To add an expression, write a line with two empty texts behind it.
 """
 
 import json
@@ -31,8 +31,9 @@ ROWS = """SELECT * FROM VALUES (1, 1.5D, 1.25BD, 'a', 9000000000L), (2, 2.5D, 2.
 
 def answer(expression):
     try:
-        row = spark.sql(f"SELECT {expression} AS x FROM t").selectExpr("to_json(struct(x)) AS json").collect()[0]
-        return [expression, row.json, ""]
+        answer = spark.sql(f"SELECT {expression} AS x FROM t")
+        row = answer.selectExpr("to_json(struct(x)) AS json").collect()[0]
+        return [expression, row.json, answer.schema[0].dataType.simpleString()]
     except Exception as error:
         message = str(error)
         return [expression, "ERR", message[: message.find("]") + 1]]

@@ -14,12 +14,13 @@ use datafusion::sql::sqlparser::parser::Parser;
 
 use crate::conf::Conf;
 use crate::format::json::JsonFormat;
+use crate::schema::catalog_type;
 use crate::session::{Frame, Session, with_spark_literals};
 
 /// Expressions whose value, or whose error, is another one here.
 const DIFFERENCES: &str = include_str!("differences.txt");
 
-/// Expression, and its value as `to_json(struct(… AS x))`, or `ERR` and how the message begins.
+/// Expression, its value as `to_json(struct(… AS x))` and its type, or `ERR` and how the message begins.
 const EXPRESSIONS: &str = include_str!("expressions.jsonl");
 const AGGREGATES: &str = include_str!("aggregates.jsonl");
 
@@ -40,8 +41,8 @@ async fn rows(context: &SessionContext, sql: &str) -> Result<Vec<RecordBatch>, D
     context.execute_logical_plan(with_spark_literals(plan)?).await?.collect().await
 }
 
-/// Answers an expression over a table as a query does.
-async fn evaluate(table: &Frame, expression: &str) -> Result<String, String> {
+/// Answers an expression over a table as a query does, with value and type.
+async fn evaluate(table: &Frame, expression: &str) -> Result<(String, String), String> {
     let select = Frame::select(&format!("SELECT {expression} AS x FROM t"), &[("t", table)]);
     let plan = select.map_err(|error| error.to_string())?.plan;
     let rows = table.context.execute_logical_plan(plan).await.map_err(|error| error.strip_backtrace())?;
@@ -50,7 +51,7 @@ async fn evaluate(table: &Frame, expression: &str) -> Result<String, String> {
     let mut json = String::new();
     let format = JsonFormat::new(table.zone);
     format.write_row(&mut json, ["x"].into_iter(), batch.columns(), 0).map_err(|error| error.to_string())?;
-    Ok(json)
+    Ok((json, catalog_type(batch.column(0).data_type())))
 }
 
 async fn table(sql: &str) -> Frame {
@@ -70,11 +71,11 @@ async fn check(golden: &str, rows: &str) {
     let table = table(rows).await;
     let mut differences: Vec<String> = Vec::new();
     for line in golden.lines() {
-        let (expression, expected, error): (String, String, String) = serde_json::from_str(line).unwrap();
+        let (expression, expected, told): (String, String, String) = serde_json::from_str(line).unwrap();
         let found = evaluate(&table, &expression).await;
         let agrees = match &found {
-            Ok(value) => *value == expected,
-            Err(message) => expected == "ERR" && message.contains(&error),
+            Ok((value, data_type)) => *value == expected && *data_type == told,
+            Err(message) => expected == "ERR" && message.contains(&told),
         };
         let is_listed = DIFFERENCES.lines().any(|listed| listed == expression);
         if agrees == is_listed {
