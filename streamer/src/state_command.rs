@@ -3,18 +3,15 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::error::ArrowError;
 use ottla_stream::conf::Conf;
-use ottla_stream::format::json::JsonFormat;
-use ottla_stream::format::text::{Style, TextFormat};
 use ottla_stream::sink::table::{TableLimits, show_string};
-use ottla_stream::state::inspect::{self, RowDecoder, StoreFolder};
-use ottla_stream::state::{StateColumn, StateError, StateReader};
-use serde_json::{Value, json};
+use ottla_stream::state::inspect::{self, StoreFolder};
+use ottla_stream::state::row_text::RowPrinter;
+use ottla_stream::state::{StateError, StateReader};
+use serde_json::json;
 use thiserror::Error;
 
 /// Rows that are decoded at a time.
@@ -110,7 +107,7 @@ impl StateCommand {
             let files = reader.files();
             let bytes: u64 = files.iter().map(|file| file.bytes).sum();
             if self.format == StateFormat::Json {
-                let mut line = labels(store, *version);
+                let mut line = store.labels(*version);
                 let files: Vec<_> =
                     files.iter().map(|file| json!({"name": file.name, "bytes": file.bytes})).collect();
                 let description = reader.description();
@@ -141,7 +138,8 @@ impl StateCommand {
         store: &StoreFolder,
         reader: &StateReader,
     ) -> Result<(), StateCommandError> {
-        let printer = RowPrinter::new(store, reader, self.rows)?;
+        let time_zone: Tz = Conf::default().session_time_zone().parse()?;
+        let printer = RowPrinter::new(store, reader, self.rows, time_zone);
         let limit = match self.format {
             StateFormat::Console => self.limit.unwrap_or(TableLimits::default().rows),
             StateFormat::Json => self.limit.unwrap_or(usize::MAX),
@@ -168,8 +166,8 @@ impl StateCommand {
         }
         if self.format == StateFormat::Console {
             let limits = TableLimits { rows: limit, cell_chars: None };
-            let table = show_string(&printer.names, table, limits);
-            writeln!(out, "{}, version {}\n{table}", title(store), printer.version)?;
+            let table = show_string(printer.names(), table, limits);
+            writeln!(out, "{}, version {}\n{table}", title(store), reader.version())?;
         }
         Ok(())
     }
@@ -179,97 +177,6 @@ fn title(store: &StoreFolder) -> String {
     let StoreFolder { operator, operator_name, store, .. } = store;
     let store = if store.is_empty() { String::new() } else { format!(", store {store}") };
     format!("operator {operator} {operator_name}{store}")
-}
-
-fn labels(store: &StoreFolder, version: u64) -> Value {
-    json!({"operator": store.operator, "name": store.operator_name, "store": store.store, "version": version})
-}
-
-/// Makes text of rows: by their columns, or as hexadecimal digits where these are not known.
-struct RowPrinter {
-    decoder: Option<RowDecoder>,
-    names: Vec<String>,
-    keys: usize,
-    with_values: bool,
-    version: u64,
-    labels: Value,
-    text: TextFormat,
-    json: JsonFormat,
-}
-
-impl RowPrinter {
-    fn new(store: &StoreFolder, reader: &StateReader, with_values: bool) -> Result<RowPrinter, ArrowError> {
-        let time_zone: Tz = Conf::default().session_time_zone().parse()?;
-        let description = reader.description();
-        let decoder = RowDecoder::new(&store.operator_name, description);
-        let name = |column: &StateColumn| column.name.clone();
-        let (mut names, mut values): (Vec<_>, Vec<_>) =
-            (description.keys.iter().map(name).collect(), description.values.iter().map(name).collect());
-        if decoder.is_none() {
-            (names, values) = (vec!["key".to_owned()], vec!["value".to_owned()]);
-        }
-        let keys = names.len();
-        if with_values {
-            names.append(&mut values);
-        }
-        let version = reader.version();
-        let text = TextFormat { style: Style::Table, time_zone };
-        let (labels, json) = (labels(store, version), JsonFormat::new(time_zone).with_nulls(true));
-        Ok(RowPrinter { decoder, names, keys, with_values, version, labels, text, json })
-    }
-
-    fn cells(&self, rows: &[(Bytes, Bytes)]) -> Result<Vec<Vec<String>>, StateCommandError> {
-        let Some(decoder) = &self.decoder else {
-            let cells = |(key, value): &(Bytes, Bytes)| match self.with_values {
-                true => vec![hex(key), hex(value)],
-                false => vec![hex(key)],
-            };
-            return Ok(rows.iter().map(cells).collect());
-        };
-        let (columns, count) = decoder.decode(rows)?;
-        let cell = |column: &ArrayRef, row| {
-            let mut text = String::new();
-            self.text.write(&mut text, column.as_ref(), row).map(|()| text)
-        };
-        let columns = columns.get(..self.names.len()).unwrap_or(&columns);
-        let cells = (0..count).map(|row| columns.iter().map(|column| cell(column, row)).collect());
-        Ok(cells.collect::<Result<_, ArrowError>>()?)
-    }
-
-    fn json(&self, rows: &[(Bytes, Bytes)]) -> Result<Vec<String>, StateCommandError> {
-        let labels = self.labels.to_string();
-        let labels = labels.strip_suffix('}').unwrap_or_default();
-        let mut lines = Vec::with_capacity(rows.len());
-        let Some(decoder) = &self.decoder else {
-            for (key, value) in rows {
-                let value = if self.with_values {
-                    format!(r#","value":{{"hex":"{}"}}"#, hex(value))
-                } else {
-                    String::new()
-                };
-                lines.push(format!(r#"{labels},"key":{{"hex":"{}"}}{value}}}"#, hex(key)));
-            }
-            return Ok(lines);
-        };
-        let (columns, count) = decoder.decode(rows)?;
-        let (keys, values) = columns.split_at_checked(self.keys).unwrap_or((&columns, &[]));
-        let (key_names, value_names) = self.names.split_at_checked(self.keys).unwrap_or((&self.names, &[]));
-        for row in 0..count {
-            let mut line = format!(r#"{labels},"key":"#);
-            self.json.write_row(&mut line, key_names.iter().map(String::as_str), keys, row)?;
-            if self.with_values {
-                line.push_str(r#","value":"#);
-                self.json.write_row(&mut line, value_names.iter().map(String::as_str), values, row)?;
-            }
-            line.push('}');
-            lines.push(line);
-        }
-        Ok(lines)
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) const EXAMPLES: &str = "\

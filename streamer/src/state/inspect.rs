@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use datafusion::arrow::array::ArrayRef;
 use datafusion::arrow::datatypes::{DataType, Field};
+use serde_json::{Value, json};
 
 use super::{RowFormat, StateColumn, StateDescription, StateError, StateReader};
 use crate::checkpoint::log_file::LogFileError;
@@ -21,6 +22,13 @@ pub struct StoreFolder {
     /// Empty for an operator's only store.
     pub store: String,
     pub folder: PathBuf,
+}
+
+impl StoreFolder {
+    /// What a line of JSON about the store begins with.
+    pub fn labels(&self, version: u64) -> Value {
+        json!({"operator": self.operator, "name": self.operator_name, "store": self.store, "version": version})
+    }
 }
 
 /// The stores of a checkpoint, in the order of their operators.
@@ -79,6 +87,8 @@ impl RowDecoder {
             "stateStoreSave" => b"",
             // Its other entries only say when a session ends.
             "sessionWindowStateStoreSaveExec" => b"S",
+            // Its other entries say when a key is forgotten, and how many there are.
+            "dedupe" | "dedupeWithinWatermark" => b"K",
             _ => return None,
         };
         let (keys, values) = (format(&description.keys)?, format(&description.values)?);

@@ -25,6 +25,7 @@ mod manifest;
 mod memory;
 mod merged;
 mod reader;
+pub mod row_text;
 mod rows;
 mod run;
 mod run_format;

@@ -27,6 +27,7 @@
 //! words.push(&[r#"{"word":"stream"}"#])?;
 //! assert_eq!(query.process_all_available().await?, [r#"{"word":"stream","n":2}"#]);
 //! assert_eq!(query.state_rows(), [2]);
+//! assert!(query.state()?[1].contains(r#""key":{"word":"stream"}"#));
 //!
 //! // 3. That it goes on after it was stopped.
 //! let stopped = query.stop().await?;
@@ -58,6 +59,7 @@ use crate::conf::{Conf, ConfError};
 use crate::output_mode::OutputMode;
 use crate::session::{QueryError, Session};
 use crate::source::{Connections, MemoryStream, MemoryStreamError, SourceDefinition};
+use crate::state::StateError;
 use crate::stop;
 use crate::trigger::Trigger;
 use crate::{StreamingQuery, StreamingQueryError};
@@ -100,6 +102,8 @@ pub enum TestKitError {
     Query(#[from] QueryError),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    State(#[from] StateError),
     #[error("cannot make a folder for the checkpoint: {0}")]
     Folder(std::io::Error),
     #[error(transparent)]

@@ -14,6 +14,8 @@ use crate::output_mode::OutputMode;
 use crate::progress::StreamingQueryProgress;
 use crate::sink::{JsonLinesSink, Sink, SinkBatch, SinkError};
 use crate::source::MemoryStream;
+use crate::state::row_text::RowPrinter;
+use crate::state::{StateReader, inspect};
 use crate::stop::{self, Stopper};
 use crate::{Observer, StreamingQueryError};
 
@@ -94,6 +96,22 @@ impl TestQuery {
         let state = self.seen.state.lock();
         let operators = state.progress.last().map_or(&[][..], |progress| &progress.state_operators);
         operators.iter().map(|operator| operator.num_rows_total).collect()
+    }
+
+    /// What the operators remember after the last batch, as JSON lines such as
+    /// `{"operator":0,"name":"dedupe","store":"","version":2,"key":{"id":7},"value":{}}`. What `ottla-stream state --rows`
+    /// prints; keys come in the order of their bytes. The value of an aggregation is the state of its aggregates.
+    pub fn state(&self) -> Result<Vec<String>, TestKitError> {
+        let mut lines = Vec::new();
+        for store in inspect::stores(self.checkpoint())? {
+            let Some(newest) = StateReader::versions(&store.folder)?.last().copied() else {
+                continue;
+            };
+            let reader = StateReader::open(&store.folder, newest)?;
+            let rows: Vec<_> = reader.rows()?.collect::<Result<_, _>>()?;
+            lines.extend(RowPrinter::new(&store, &reader, true, self.seen.time_zone).json(&rows)?);
+        }
+        Ok(lines)
     }
 
     /// The checkpoint's folder, in which `state/` is what the operators remember.

@@ -3,4 +3,5 @@
 mod joins_as_spark;
 mod joins_split;
 mod limit;
+mod state;
 mod streams;
