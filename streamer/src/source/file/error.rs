@@ -73,12 +73,20 @@ pub enum FileSourceError {
     LongLine { path: PathBuf, max: usize },
     /// Spark's MALFORMED_RECORD_IN_PARSING, with the file.
     #[error(
-        "[MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION] Malformed records are detected in record parsing: {record}.\n\
+        "[FAILED_READ_FILE.NO_HINT] Encountered error while reading file {path}. SQLSTATE: KD001\n\
+         [MALFORMED_RECORD_IN_PARSING.WITHOUT_SUGGESTION] Malformed records are detected in record parsing: {record}.\n\
          Parse Mode: FAILFAST. To process malformed records as null result, try setting the option 'mode' as \
-         'PERMISSIVE'.  SQLSTATE: 22023; it is in {path}",
+         'PERMISSIVE'.  SQLSTATE: 22023",
         path = path.display()
     )]
     Malformed { path: PathBuf, record: String },
+    #[error(
+        "[FAILED_READ_FILE.PARQUET_COLUMN_DATA_TYPE_MISMATCH] Encountered error while reading file {path}. Data type \
+         mismatches when reading Parquet column `{column}`. Expected Spark type {expected}, actual Parquet type {actual}. \
+         SQLSTATE: KD001",
+        path = path.display()
+    )]
+    ParquetType { path: PathBuf, column: String, expected: String, actual: String },
     #[error("values of {path} do not fit their columns: {source}", path = path.display())]
     Values { path: PathBuf, source: ArrowError },
     #[error(transparent)]

@@ -13,6 +13,7 @@ use datafusion::parquet::errors::ParquetError;
 
 use super::error::FileSourceError;
 use super::format::{self, FileColumns, MAX_ROWS, Rows};
+use crate::schema::{catalog_type, sql_type};
 
 pub(super) struct ParquetRows {
     reader: ParquetRecordBatchReader,
@@ -40,6 +41,16 @@ impl ParquetRows {
         for field in &self.wanted {
             let found =
                 schema.fields().iter().position(|found| found.name().eq_ignore_ascii_case(field.name()));
+            if let Some(actual) = found.and_then(|place| schema.fields().get(place))
+                && !is_readable(actual.data_type(), field.data_type())
+            {
+                return Err(FileSourceError::ParquetType {
+                    path: self.path.clone(),
+                    column: field.name().clone(),
+                    expected: catalog_type(field.data_type()),
+                    actual: sql_type(actual.data_type()),
+                });
+            }
             columns.push(match found {
                 None => new_null_array(field.data_type(), rows.num_rows()),
                 // A value that the wanted type cannot hold is an error, not null.
@@ -51,6 +62,41 @@ impl ParquetRows {
             });
         }
         format::batch(&self.wanted, columns, rows.num_rows(), &self.path)
+    }
+}
+
+/// Whether Spark reads a column of the one type as the other: where no value can be lost.
+fn is_readable(actual: &DataType, wanted: &DataType) -> bool {
+    use DataType::{
+        Binary, BinaryView, Date32, Decimal128, FixedSizeBinary, Float32, Float64, LargeBinary, LargeUtf8,
+        List, Map, Struct, Timestamp, Utf8, Utf8View,
+    };
+    match (actual, wanted) {
+        (actual, wanted) if actual.is_integer() && wanted.is_integer() => {
+            actual.primitive_width() <= wanted.primitive_width()
+        }
+        (actual, Float64) if actual.is_integer() => actual.primitive_width() < Some(8),
+        (Float32, Float64) | (Date32, Timestamp(_, None)) | (Timestamp(..), Timestamp(..)) => true,
+        (Decimal128(precision, scale), Decimal128(wider, wider_scale)) => {
+            wider_scale >= scale
+                && i16::from(*wider) - i16::from(*wider_scale) >= i16::from(*precision) - i16::from(*scale)
+        }
+        (actual, Decimal128(precision, scale)) if actual.is_integer() => {
+            let digits = if actual.primitive_width() > Some(4) { 20 } else { 10 };
+            i16::from(*precision) - i16::from(*scale) >= digits
+        }
+        (
+            Utf8 | Utf8View | LargeUtf8 | Binary | BinaryView | LargeBinary | FixedSizeBinary(_),
+            Utf8 | Binary,
+        ) => true,
+        (List(actual), List(wanted)) | (Map(actual, _), Map(wanted, _)) => {
+            is_readable(actual.data_type(), wanted.data_type())
+        }
+        (Struct(actual), Struct(wanted)) => wanted.iter().all(|wanted| {
+            let found = actual.iter().find(|actual| actual.name().eq_ignore_ascii_case(wanted.name()));
+            found.is_none_or(|actual| is_readable(actual.data_type(), wanted.data_type()))
+        }),
+        (actual, wanted) => actual == wanted,
     }
 }
 

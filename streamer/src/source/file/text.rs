@@ -26,9 +26,14 @@ impl TextRows {
         columns: &FileColumns,
     ) -> Result<Rows, FileSourceError> {
         if is_whole {
-            let mut texts = StringBuilder::new();
-            texts.append_value(lines::read_whole(reader, path)?);
-            return Ok(Box::new(std::iter::once(rows(&columns.wanted, texts, 1, path))));
+            let text = lines::read_whole(reader, path)?;
+            // As in Spark, an empty file is no row.
+            let whole = (!text.is_empty()).then(|| {
+                let mut texts = StringBuilder::new();
+                texts.append_value(text);
+                rows(&columns.wanted, texts, 1, path)
+            });
+            return Ok(Box::new(whole.into_iter()));
         }
         let lines = Lines::new(reader, path, separator);
         Ok(Box::new(TextRows { lines, path: path.to_owned(), wanted: columns.wanted.clone() }))

@@ -72,8 +72,12 @@ impl TextColumn {
             TextColumn::Short(values) => push(text.parse().ok(), |value| values.append_option(value)),
             TextColumn::Int(values) => push(text.parse().ok(), |value| values.append_option(value)),
             TextColumn::Long(values) => push(text.parse().ok(), |value| values.append_option(value)),
-            TextColumn::Float(values) => push(text.parse().ok(), |value| values.append_option(value)),
-            TextColumn::Double(values) => push(text.parse().ok(), |value| values.append_option(value)),
+            TextColumn::Float(values) => {
+                push(java_float(text).parse().ok(), |value| values.append_option(value))
+            }
+            TextColumn::Double(values) => {
+                push(java_float(text).parse().ok(), |value| values.append_option(value))
+            }
             TextColumn::Decimal(values, precision, scale) => {
                 push(decimal(text, *precision, *scale), |value| values.append_option(value))
             }
@@ -124,6 +128,13 @@ fn push<T>(value: Option<T>, append: impl FnOnce(Option<T>)) -> bool {
     let fits = value.is_some();
     append(value);
     fits
+}
+
+/// What of a text `java.lang.Double.parseDouble` looks at: no blanks around it, and no letter that tells the type.
+fn java_float(text: &str) -> &str {
+    let text = text.trim_matches(|c: char| c <= ' ');
+    let number = text.strip_suffix(['d', 'D', 'f', 'F']).unwrap_or(text);
+    if number.ends_with(|c: char| c.is_ascii_digit() || c == '.') { number } else { text }
 }
 
 fn boolean(text: &str) -> Option<bool> {
