@@ -29,6 +29,73 @@ describe_group() {
   awk '$2 == "windows" { committed += $4; lag += $6 } END { exit !(committed == 100 && lag == 0) }' "$work/group"
 }
 
+# What the job writes, in a folder with a space in its name.
+written="my rows"
+
+# A path of the work folder as it is written in SQL: Z:\\tmp\\…
+sql_path() { printf 'Z:%s' "$work/$1" | sed 's|/|\\\\|g'; }
+
+write_job() {
+  sed 's/$/\r/' >"$work/my job.sql" <<SQL
+CREATE TABLE words USING kafka
+  OPTIONS (subscribe 'words', startingOffsets 'earliest', maxOffsetsPerTrigger '30');
+CREATE STREAMING TABLE lines USING json OPTIONS (path '$(sql_path "$written")', outputMode 'append') AS
+  SELECT CAST(value AS STRING) AS line FROM STREAM words;
+CREATE STREAMING TABLE counts USING sqlite
+  OPTIONS (path '$(sql_path counts.db)', dbtable 'counts', primaryKey 'kind', outputMode 'update') AS
+  SELECT substring(line, 1, 6) AS kind, count(*) AS n FROM STREAM lines GROUP BY substring(line, 1, 6);
+SELECT count(*) AS n FROM STREAM lines;
+SQL
+}
+
+# start_query TRIGGER
+start_query() {
+  "$WINE" "$target/$WINDOWS_TARGET/debug/ottla-stream.exe" run "Z:$work/my job.sql" --trigger "$1" \
+    --bootstrap-server "$bootstrap" --checkpoint "Z:$work/my checkpoint" --output-mode update --format json \
+    >"$work/rows" 2>>"$work/query.log" &
+  query=$!
+}
+
+run_to_the_end() {
+  start_query available-now && wait "$query"
+}
+
+# has_written COUNT: of each record one line, and the state has counted them.
+has_written() {
+  tail -n 1 "$work/rows" | grep -qx "{\"n\":$1}" && [ "$(lines_written | sort -u | wc -l)" -eq 100 ] &&
+    [ "$(lines_written | wc -l)" -eq "$1" ]
+}
+
+# The files that the sink's log lists.
+lines_written() {
+  sed -n 's|.*/\(part-[^"]*\)".*|\1|p' "$work/$written"/_spark_metadata/* | sort -u |
+    while read -r file; do cat "$work/$written/$file"; done
+}
+
+produce_words() { hundred_records | kafka ConsoleProducer --topic words; }
+
+run_job() {
+  create words --partitions 3 && produce_words && write_job && run_to_the_end && has_written 100
+}
+
+stop_and_resume_job() {
+  start_query '0 seconds' && produce_words && eventually has_counted 200 && kill -INT "$query" && wait "$query" &&
+    produce_words && run_to_the_end && has_written 300
+}
+
+# has_counted MIN
+has_counted() {
+  local counted
+  counted="$(tail -n 1 "$work/rows" | tr -dc 0-9)"
+  [ "${counted:-0}" -ge "$1" ]
+}
+
+kill_and_resume_job() {
+  start_query '0 seconds' && produce_words && eventually has_counted 310 && kill -9 "$query"
+  wait "$query"
+  produce_words && run_to_the_end && has_written 500
+}
+
 fill() { kafka ProducerPerformance --topic "$1" --num-records "$2" --record-size 1000 --throughput -1; }
 
 # offsets earliest|latest [OPTION...]

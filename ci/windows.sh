@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds a debug `ottla.exe` for 64-bit Windows on a Debian host, starts it under Wine, and uses it with Kafka's own
-# tools, which run on the host's Java.
+# Builds a debug `ottla.exe` and `ottla-stream.exe` for 64-bit Windows on a Debian host, starts them under Wine, and uses
+# them with Kafka's own tools, which run on the host's Java.
 #
 # Wine lets a program delete, rename or cut a file that is still open or mapped; Windows does not. A debug build
 # counts what is in use, and panics where Windows would refuse; a panic fails this script.
@@ -14,7 +14,7 @@ data="$work/my data"
 jars="$target/ci/kafka-jars"
 # Short runs: they need neither the optimizing compiler nor threads to collect garbage.
 java=(java -XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=error -cp "$jars/*")
-broker="" bootstrap="" client="" reader=""
+broker="" bootstrap="" client="" reader="" query=""
 passed=0 failed=0
 
 # shellcheck source=ci/windows-toolchain.sh
@@ -24,7 +24,7 @@ passed=0 failed=0
 
 main() {
   trap cleanup EXIT
-  cargo build --locked "${WINDOWS_CARGO_FLAGS[@]}" -p ottla
+  cargo build --locked "${WINDOWS_CARGO_FLAGS[@]}" -p ottla -p ottla-stream
   [ -d "$jars" ] || fetch_jars
 
   check "needs no C compiler, here or on Linux or macOS" need_no_c_compiler
@@ -35,6 +35,10 @@ main() {
   check "kafka-console-producer sends 100 records" produce
   check "kafka-console-consumer gets each of them once, in a group" consume
   check "kafka-consumer-groups shows no lag" describe_group
+
+  check "ottla-stream.exe runs a job file with Windows line ends, and paths with spaces" run_job
+  check "ottla-stream.exe is stopped by Ctrl-C and goes on where it was" stop_and_resume_job
+  check "ottla-stream.exe is killed in the middle, and nothing is lost or doubled" kill_and_resume_job
 
   check "kafka-topics deletes a topic while one reads it, and one has stopped reading" delete_while_read
   check "its files go when the last reader has gone" finish_deletion
@@ -57,12 +61,12 @@ main() {
 
   local outcome=ok
   [ "$failed" -eq 0 ] || { outcome=FAILED; cat "$work/broker.log"; }
-  echo "test result: $outcome. $passed passed; $failed failed; ottla.exe under Wine"
+  echo "test result: $outcome. $passed passed; $failed failed; ottla.exe and ottla-stream.exe under Wine"
   [ "$failed" -eq 0 ]
 }
 
 cleanup() {
-  for process in $client $broker; do kill -9 "$process" 2>/dev/null || true; done
+  for process in $client $query $broker; do kill -9 "$process" 2>/dev/null || true; done
   rm -rf "$work"
 }
 

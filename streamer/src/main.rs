@@ -7,10 +7,11 @@ mod run_job;
 mod state_command;
 
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anstyle_query::{no_color, term_supports_color, windows::enable_ansi_colors};
 use clap::Parser;
 use datafusion::error::DataFusionError;
 use ottla_stream::checkpoint::CheckpointError;
@@ -35,7 +36,8 @@ fn main() -> ExitCode {
 
 async fn answer(command_line: CommandLine) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    lines.with_ansi(has_colour()).init();
     match run(command_line).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
@@ -44,6 +46,11 @@ async fn answer(command_line: CommandLine) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Windows' console shows colours only when it is told to.
+fn has_colour() -> bool {
+    io::stderr().is_terminal() && !no_color() && term_supports_color() && enable_ansi_colors() != Some(false)
 }
 
 #[derive(Debug, Error)]

@@ -9,6 +9,8 @@ use super::log_file::LogFileError;
 /// Hidden, so that Spark passes over it.
 const FILE_NAME: &str = ".ottla.lock";
 
+const LOCK_VIOLATION: i32 = 33;
+
 /// The operating system lets go of the lock when the process ends, however it ends; the file stays.
 #[derive(Debug)]
 pub(super) struct CheckpointLock {
@@ -18,8 +20,11 @@ pub(super) struct CheckpointLock {
 impl Drop for CheckpointLock {
     /// Closing the file is not enough: a child process that is just being made has it open as well.
     fn drop(&mut self) {
-        if let Err(error) = self.file.unlock() {
-            tracing::warn!("cannot unlock the checkpoint: {error}");
+        match self.file.unlock() {
+            // On Windows the standard library unlocks twice, and Wine calls what is not locked any more a violation.
+            Err(error) if cfg!(windows) && error.raw_os_error() == Some(LOCK_VIOLATION) => {}
+            Err(error) => tracing::warn!("cannot unlock the checkpoint: {error}"),
+            Ok(()) => {}
         }
     }
 }
