@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::context::SessionContext;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::physical_optimizer::optimizer::PhysicalOptimizer;
 use datafusion::prelude::SessionConfig;
 use datafusion_spark::SessionStateBuilderSpark;
@@ -27,6 +28,7 @@ impl Session {
             .with_default_features()
             .with_spark_features()
             .with_type_planner(Arc::new(SparkTypePlanner { time_zone: time_zone.as_str().into() }))
+            .with_optimizer_rules(optimizer_rules())
             .with_query_planner(Arc::new(StreamingQueryPlanner))
             .with_physical_optimizer_rules(physical_optimizer_rules())
             .build();
@@ -63,6 +65,14 @@ fn session_config(time_zone: &str) -> SessionConfig {
 }
 
 /// Without the rule that fuses the two halves of an aggregation: state goes in between.
+/// Without the rule that groups by what is not constant alone: the time of a batch is constant within it, and its groups
+/// are not those of the next.
+fn optimizer_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    rules.retain(|rule| rule.name() != "eliminate_group_by_constant");
+    rules
+}
+
 fn physical_optimizer_rules()
 -> Vec<Arc<dyn datafusion::physical_optimizer::PhysicalOptimizerRule + Send + Sync>> {
     let mut rules = PhysicalOptimizer::new().rules;

@@ -11,6 +11,7 @@ use datafusion::execution::context::SessionContext;
 use datafusion::execution::session_state::SessionState;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::sql::parser::Statement;
+use datafusion::sql::sqlparser;
 use futures::FutureExt;
 
 use super::literals::with_spark_literals;
@@ -23,6 +24,7 @@ use crate::output_mode::{self, OutputMode};
 use crate::schema;
 use crate::source::{self, SourceDefinition, StreamTable};
 use crate::sql::relation::OperatorPlanner;
+use crate::sql::struct_star;
 use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, TableDefinition, View};
 
 impl Session {
@@ -189,11 +191,9 @@ pub(super) fn plan_select(
 ) -> Result<(LogicalPlan, Vec<String>), QueryError> {
     let operators = std::mem::take(&mut select.operators);
     state.register_relation_planner(Arc::new(OperatorPlanner { operators }))?;
-    let statement = Statement::Statement(Box::new(select.statement.clone()));
-    // Tables in memory are there at once.
-    let planned = state.statement_to_plan(statement).now_or_never().unwrap_or_else(|| {
-        Err(DataFusionError::Internal("a table of the session has to be waited for".to_owned()))
-    });
+    let plan_query = |query| plan_statement(&state, sqlparser::ast::Statement::Query(Box::new(query)));
+    struct_star::expand(select, &plan_query).map_err(|error| analysis_error(&error, select))?;
+    let planned = plan_statement(&state, select.statement.clone());
     let plan = planned.and_then(with_spark_literals).map_err(|error| analysis_error(&error, select))?;
     // For the errors, which know their places here.
     let windows = plan_windows(plan.clone()).map_err(|error| analysis_error(&error, select))?;
@@ -202,6 +202,16 @@ pub(super) fn plan_select(
     let planned: Vec<_> =
         plan.schema().fields().iter().map(|field| written_name(field.name()).to_owned()).collect();
     Ok((plan, select.column_names(&planned)))
+}
+
+fn plan_statement(
+    state: &SessionState,
+    statement: sqlparser::ast::Statement,
+) -> Result<LogicalPlan, DataFusionError> {
+    // Tables in memory are there at once.
+    state.statement_to_plan(Statement::Statement(Box::new(statement))).now_or_never().unwrap_or_else(|| {
+        Err(DataFusionError::Internal("a table of the session has to be waited for".to_owned()))
+    })
 }
 
 pub(super) fn is_function(state: &SessionState, name: &str) -> bool {

@@ -3,8 +3,8 @@
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr, TableAlias,
-    TableFactor, TableWithJoins, UnaryOperator, WildcardAdditionalOptions,
+    FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr,
+    TableAlias, TableFactor, TableWithJoins, UnaryOperator, WildcardAdditionalOptions,
 };
 
 pub(super) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
@@ -77,7 +77,7 @@ pub(super) fn subquery(from: Vec<TableWithJoins>) -> Expr {
         prewhere: None,
         selection: None,
         connect_by: Vec::new(),
-        group_by: datafusion::sql::sqlparser::ast::GroupByExpr::Expressions(Vec::new(), Vec::new()),
+        group_by: no_groups(),
         cluster_by: Vec::new(),
         distribute_by: Vec::new(),
         sort_by: Vec::new(),
@@ -88,9 +88,13 @@ pub(super) fn subquery(from: Vec<TableWithJoins>) -> Expr {
         value_table_mode: None,
         flavor: SelectFlavor::Standard,
     };
-    let query = Query {
+    Expr::Subquery(Box::new(query(SetExpr::Select(Box::new(select)))))
+}
+
+pub(super) fn query(body: SetExpr) -> Query {
+    Query {
         with: None,
-        body: Box::new(SetExpr::Select(Box::new(select))),
+        body: Box::new(body),
         order_by: None,
         limit_clause: None,
         fetch: None,
@@ -99,6 +103,9 @@ pub(super) fn subquery(from: Vec<TableWithJoins>) -> Expr {
         settings: None,
         format_clause: None,
         pipe_operators: Vec::new(),
-    };
-    Expr::Subquery(Box::new(query))
+    }
+}
+
+pub(super) fn no_groups() -> GroupByExpr {
+    GroupByExpr::Expressions(Vec::new(), Vec::new())
 }

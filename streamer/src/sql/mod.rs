@@ -3,7 +3,7 @@
 //! ```text
 //! text -> tokens -> statement_parser -> statements
 //!                   \_ query: from_clause, interval -> parser -> generator, time_window -> QueryText
-//! QueryText + Names -> resolve -> StreamingSelect -> (session) plan, with relation
+//! QueryText + Names -> resolve -> StreamingSelect -> (session) struct_star -> plan, with relation
 //! ```
 
 mod ast;
@@ -24,6 +24,7 @@ mod shorthand;
 mod statement;
 mod statement_parser;
 mod string_literal;
+pub(crate) mod struct_star;
 mod time_window;
 mod tokens;
 pub(crate) mod types;

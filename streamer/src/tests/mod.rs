@@ -5,3 +5,4 @@ mod joins_split;
 mod limit;
 mod state;
 mod streams;
+mod struct_star;

@@ -1,0 +1,222 @@
+//! `SELECT j.*` where `j` is a struct: its fields as columns. DataFusion's planner knows `*` of relations alone.
+//!
+//! What `j` is, only the relations of its SELECT tell, so these are planned first.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use datafusion::arrow::datatypes::{DataType, Fields};
+use datafusion::error::{DataFusionError, Result};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::sqlparser::ast::{
+    Cte, Expr, Ident, ObjectName, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    Statement, VisitMut, VisitorMut, WildcardAdditionalOptions, With,
+};
+
+use super::query::{OutputColumn, StreamingSelect};
+
+/// How a query is planned.
+pub(crate) type Plan<'a> = dyn Fn(Query) -> Result<LogicalPlan> + 'a;
+
+/// Puts columns in the place of each.
+pub(crate) fn expand(select: &mut StreamingSelect, plan: &Plan<'_>) -> Result<()> {
+    let Statement::Query(query) = &mut select.statement else {
+        return Ok(());
+    };
+    let mut stars = Stars { plan, scopes: Vec::new(), columns: &mut select.columns, fields: Vec::new() };
+    if let ControlFlow::Break(error) = query.visit(&mut stars) {
+        return Err(error);
+    }
+    for field in stars.fields {
+        select.spell(&field);
+    }
+    Ok(())
+}
+
+struct Stars<'a> {
+    plan: &'a Plan<'a>,
+    /// What WITH names in the queries around, the outermost first.
+    scopes: Vec<Vec<Cte>>,
+    /// Of the whole result.
+    columns: &'a mut Vec<OutputColumn>,
+    /// The names that were put in.
+    fields: Vec<String>,
+}
+
+impl VisitorMut for Stars<'_> {
+    type Break = DataFusionError;
+
+    /// The queries of WITH come first, each of which knows those before it.
+    fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        self.scopes.push(Vec::new());
+        let with = query.with.iter_mut().flat_map(|with| &mut with.cte_tables);
+        for table in with {
+            table.query.visit(self)?;
+            if let Some(scope) = self.scopes.last_mut() {
+                scope.push(table.clone());
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, query: &mut Query) -> ControlFlow<DataFusionError> {
+        let is_result = self.scopes.len() == 1;
+        let expanded = self.expand(&mut query.body, is_result);
+        self.scopes.pop();
+        match expanded {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => ControlFlow::Break(error),
+        }
+    }
+}
+
+impl Stars<'_> {
+    /// `names_result`: the columns of this part are called as those of the result.
+    fn expand(&mut self, body: &mut SetExpr, names_result: bool) -> Result<()> {
+        match body {
+            SetExpr::Select(select) => self.expand_select(select, names_result),
+            SetExpr::SetOperation { left, right, .. } => {
+                self.expand(left, names_result)?;
+                self.expand(right, false)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn expand_select(&mut self, select: &mut Select, names_result: bool) -> Result<()> {
+        if !select.projection.iter().any(|item| qualifier(item).is_some()) {
+            return Ok(());
+        }
+        let mut taken = self.names(select)?;
+        let mut projection = Vec::with_capacity(select.projection.len());
+        let mut columns = Vec::new();
+        let written = if names_result { std::mem::take(self.columns) } else { Vec::new() };
+        let mut written = written.into_iter();
+        for item in &select.projection {
+            let column = written.next();
+            let fields = match qualifier(item) {
+                Some(name) if !self.is_relation(select, name)? => Some((name, self.fields(select, name)?)),
+                _ => None,
+            };
+            let Some((name, fields)) = fields else {
+                projection.push(item.clone());
+                columns.extend(column);
+                continue;
+            };
+            for field in &fields {
+                let lower = field.name().to_lowercase();
+                let is_new = taken.insert(lower.clone());
+                // Names are in lower case in plans, and each is there once.
+                let planned = if is_new { lower } else { format!("column {}", projection.len()) };
+                let alias = Ident::with_quote('`', planned);
+                projection.push(SelectItem::ExprWithAlias { expr: field_of(name, field.name()), alias });
+                columns.push(OutputColumn::Named(field.name().clone()));
+                self.fields.push(field.name().clone());
+            }
+        }
+        if names_result {
+            *self.columns = columns;
+        }
+        select.projection = projection;
+        Ok(())
+    }
+
+    fn is_relation(&self, select: &Select, name: &ObjectName) -> Result<bool> {
+        let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+        let plan = self.plan(select, all)?;
+        let table = name.0.last().map(ToString::to_string).unwrap_or_default();
+        let table = table.trim_matches('`');
+        Ok(plan.schema().iter().any(|(relation, _)| {
+            relation.is_some_and(|relation| relation.table().eq_ignore_ascii_case(table))
+        }))
+    }
+
+    /// Of the columns beside.
+    fn names(&self, select: &Select) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        for item in &select.projection {
+            match item {
+                SelectItem::ExprWithAlias { alias, .. } => names.extend([alias.value.to_lowercase()]),
+                SelectItem::UnnamedExpr(Expr::Identifier(name)) => {
+                    names.extend([name.value.to_lowercase()]);
+                }
+                SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                    names.extend(parts.last().map(|name| name.value.to_lowercase()));
+                }
+                SelectItem::UnnamedExpr(_) => {}
+                other => {
+                    let is_struct = match qualifier(other) {
+                        Some(name) => !self.is_relation(select, name)?,
+                        None => false,
+                    };
+                    if !is_struct {
+                        let plan = self.plan(select, other.clone())?;
+                        names.extend(plan.schema().fields().iter().map(|field| field.name().clone()));
+                    }
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    fn fields(&self, select: &Select, name: &ObjectName) -> Result<Fields> {
+        let plan = self.plan(select, SelectItem::UnnamedExpr(column(name)))?;
+        match plan.schema().fields().first().map(|field| field.data_type()) {
+            Some(DataType::Struct(fields)) => Ok(fields.clone()),
+            _ => Err(DataFusionError::Plan(format!(
+                "[CANNOT_RESOLVE_STAR_EXPAND] Cannot resolve {name}.* given input columns: it is no relation and no struct. \
+                 Please check that the specified table or struct exists and is accessible in the input columns. SQLSTATE: \
+                 42704"
+            ))),
+        }
+    }
+
+    /// `item` over the relations of the SELECT.
+    fn plan(&self, select: &Select, item: SelectItem) -> Result<LogicalPlan> {
+        let of_from = Select {
+            distinct: None,
+            projection: vec![item],
+            selection: None,
+            group_by: super::ast::no_groups(),
+            sort_by: Vec::new(),
+            having: None,
+            ..select.clone()
+        };
+        let mut query = super::ast::query(SetExpr::Select(Box::new(of_from)));
+        let mut tables: Vec<Cte> = Vec::new();
+        for table in self.scopes.iter().flatten() {
+            tables.retain(|known| known.alias.name.value != table.alias.name.value);
+            tables.push(table.clone());
+        }
+        if !tables.is_empty() {
+            let with_token = datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken::empty();
+            query.with = Some(With { with_token, recursive: false, cte_tables: tables });
+        }
+        (self.plan)(query)
+    }
+}
+
+/// What stands before `.*`.
+fn qualifier(item: &SelectItem) -> Option<&ObjectName> {
+    match item {
+        SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), _) => Some(name),
+        _ => None,
+    }
+}
+
+fn parts(name: &ObjectName) -> Vec<Ident> {
+    name.0.iter().filter_map(|part| part.as_ident().cloned()).collect()
+}
+
+fn column(name: &ObjectName) -> Expr {
+    match parts(name).as_slice() {
+        [column] => Expr::Identifier(column.clone()),
+        parts => Expr::CompoundIdentifier(parts.to_vec()),
+    }
+}
+
+fn field_of(name: &ObjectName, field: &str) -> Expr {
+    let mut parts = parts(name);
+    parts.push(Ident::with_quote('`', field));
+    Expr::CompoundIdentifier(parts)
+}
