@@ -1,11 +1,17 @@
 //! A topic that is deleted and created again, and retention that overtakes a query, between runs and within one.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
+use futures::StreamExt;
 use ottla_client::{Client, DeleteBefore};
 use ottla_protocol::Compression;
 use ottla_protocol::batch::BatchBuilder;
+use ottla_stream::output_mode::OutputMode;
+use ottla_stream::sink::{Sink, SinkBatch, SinkError};
 use ottla_stream::trigger::Trigger;
 use ottla_stream::{Step, stop};
 use tempfile::{TempDir, tempdir};
@@ -77,6 +83,67 @@ async fn retention_of_a_batch_that_is_logged() {
         assert_fails_twice(&job, &kafka, &checkpoint, ["KAFKA_DATA_LOSS", &reason]).await;
         let rest = lenient(&job).run(&kafka, checkpoint.path()).await;
         assert_eq!((rest.error.as_deref(), rest.rows()), (None, rows));
+    }
+}
+
+/// Deletes all records but the last when it has the first rows, and counts the rows.
+struct Deleting {
+    client: Client,
+    last: i64,
+    rows: Arc<AtomicU64>,
+}
+
+#[async_trait]
+impl Sink for Deleting {
+    fn description(&self) -> String {
+        "deleting".to_owned()
+    }
+
+    fn supports(&self, _mode: OutputMode) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    async fn write_batch(&mut self, batch: SinkBatch) -> Result<u64, SinkError> {
+        for mut partition in batch.partitions {
+            while let Some(rows) = partition.next().await {
+                let before = self.rows.fetch_add(rows?.num_rows() as u64, Ordering::SeqCst);
+                if before == 0 {
+                    retain_from(&self.client, self.last).await;
+                }
+            }
+        }
+        Ok(self.rows.load(Ordering::SeqCst))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_between_two_fetches_of_a_batch() {
+    // More than the engine reads ahead.
+    const RECORDS: i64 = 40;
+    let job = Job::new("SELECT value FROM STREAM t");
+    for job in [job.clone(), lenient(&job)] {
+        let kafka = Kafka::start().await;
+        kafka.create("t", 1).await;
+        for _ in 0..RECORDS {
+            kafka.put_records("t", &[(0, None, Some(&[b'x'; 900_000]))]).await;
+        }
+        let (checkpoint, rows) = (tempdir().unwrap(), Arc::new(AtomicU64::new(0)));
+        let sink = Deleting { client: kafka.client.clone(), last: RECORDS - 1, rows: rows.clone() };
+        let outcome = job.run_into(&kafka, checkpoint.path(), Box::new(sink)).await;
+        let rows = rows.load(Ordering::SeqCst);
+        // Those that were read ahead, and without failOnDataLoss the last one.
+        assert!((1..RECORDS as u64 / 2).contains(&rows), "{rows}");
+        if let Some(error) = outcome.error {
+            let lost = "40) for topic partition t-0: the log of the partition starts at 39.";
+            assert!(error.contains("COULD_NOT_READ_OFFSET_RANGE") && error.contains(lost), "{error}");
+            let rest = lenient(&job).run(&kafka, checkpoint.path()).await;
+            assert_eq!(
+                (rest.error, rest.batches.iter().map(|batch| batch.rows.len()).sum::<usize>()),
+                (None, 1)
+            );
+        } else {
+            assert!(checkpoint.path().join("commits").join("0").exists());
+        }
     }
 }
 

@@ -23,6 +23,9 @@ use ottla_stream::trigger::Trigger;
 use ottla_stream::{Observer, Session, Step, StreamingQuery};
 use parking_lot::Mutex;
 
+/// Milliseconds, key and value.
+pub(crate) type TimedRecord<'a> = (i64, Option<&'a [u8]>, Option<&'a [u8]>);
+
 pub(crate) struct Kafka {
     pub(crate) broker: Broker,
     pub(crate) client: Client,
@@ -39,10 +42,20 @@ impl Kafka {
         let mut topic = NewTopic::new(topic).with_partitions(partitions);
         // The records are years old, and the broker would delete them while a test takes its time.
         topic.configs.push(("retention.ms".to_owned(), "-1".to_owned()));
+        topic.configs.push(("message.timestamp.after.max.ms".to_owned(), i64::MAX.to_string()));
         let topics = [topic];
         for outcome in self.client.create_topics(&topics).await.unwrap() {
             outcome.result.unwrap();
         }
+    }
+
+    /// Writes one batch of records.
+    pub(crate) async fn put_records(&self, topic: &str, records: &[TimedRecord<'_>]) {
+        let mut batch = BatchBuilder::new(Compression::None);
+        for (time_ms, key, value) in records {
+            batch.push(*time_ms, *key, *value).unwrap();
+        }
+        self.client.produce(topic, 0, batch.build().unwrap(), Acks::Leader).await.unwrap();
     }
 
     /// Writes one batch of values.
@@ -160,8 +173,26 @@ impl Job {
         stop: StopSignal,
         at_step: AtStep,
     ) -> Outcome {
+        self.run_with(kafka, checkpoint, stop, at_step, None).await
+    }
+
+    /// Lets the rows go into a sink of the test.
+    pub(crate) async fn run_into(&self, kafka: &Kafka, checkpoint: &Path, sink: Box<dyn Sink>) -> Outcome {
+        let (_stopper, stop) = stop::channel();
+        let at_step = Box::new(|_, _| ControlFlow::Continue(()));
+        self.run_with(kafka, checkpoint, stop, at_step, Some(sink)).await
+    }
+
+    async fn run_with(
+        &self,
+        kafka: &Kafka,
+        checkpoint: &Path,
+        stop: StopSignal,
+        at_step: AtStep,
+        sink: Option<Box<dyn Sink>>,
+    ) -> Outcome {
         let seen = Arc::new(Mutex::new(Outcome::default()));
-        let result = self.try_run(kafka, checkpoint, stop, seen.clone(), at_step).await;
+        let result = self.try_run(kafka, checkpoint, stop, seen.clone(), at_step, sink).await;
         let mut outcome = seen.lock().clone();
         outcome.error = result.err().map(|error| error.to_string());
         outcome
@@ -174,6 +205,7 @@ impl Job {
         stop: StopSignal,
         seen: Arc<Mutex<Outcome>>,
         at_step: AtStep,
+        sink: Option<Box<dyn Sink>>,
     ) -> Result<(), Box<dyn std::error::Error>> {
         let mut conf = Conf::default();
         conf.set("spark.sql.session.timeZone", "UTC")?;
@@ -181,9 +213,10 @@ impl Job {
         options.insert("kafka.bootstrap.servers".to_owned(), kafka.broker.bootstrap_servers());
         let plan = Session::new(conf)?.plan(&self.sql, &options, self.output_mode)?;
         let checkpoint = Checkpoint::open(checkpoint)?;
-        let sink: Box<dyn Sink> = match &self.sink {
-            None => Box::new(RecordingSink { seen: seen.clone() }),
-            Some((format, options)) => {
+        let sink: Box<dyn Sink> = match (sink, &self.sink) {
+            (Some(sink), _) => sink,
+            (None, None) => Box::new(RecordingSink { seen: seen.clone() }),
+            (None, Some((format, options))) => {
                 let context = SinkContext {
                     query_id: checkpoint.query_id().to_owned(),
                     query_name: None,

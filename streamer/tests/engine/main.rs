@@ -1,6 +1,7 @@
 //! The engine against a broker in the same process, and its binary as a user runs it.
 
 mod aggregation;
+mod bad_input;
 mod binary;
 mod console;
 mod crash;
