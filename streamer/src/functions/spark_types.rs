@@ -114,6 +114,9 @@ impl SparkTypes {
 
     /// `None` where the function is what is computed.
     fn function(&self, function: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
+        if OF_DOUBLES.contains(&function.name()) {
+            return with_doubles(function, schema);
+        }
         match (function.name(), function.args.as_slice()) {
             ("round", [number, places @ ..]) => {
                 if let Some(rounded) = self.rounded(number, places, schema)? {
@@ -198,6 +201,56 @@ fn average_of_decimals(aggregate: &AggregateFunction, schema: &DFSchema) -> Resu
         return Ok(None);
     }
     Ok(Some(Expr::AggregateFunction(AggregateFunction { func: average, ..aggregate.clone() })))
+}
+
+/// Functions of numbers that are always DOUBLE.
+const OF_DOUBLES: &[&str] = &[
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "cbrt",
+    "cos",
+    "cosh",
+    "cot",
+    "csc",
+    "degrees",
+    "exp",
+    "expm1",
+    "hypot",
+    "ln",
+    "log10",
+    "log1p",
+    "log2",
+    "pow",
+    "power",
+    "radians",
+    "rint",
+    "sec",
+    "signum",
+    "sin",
+    "sinh",
+    "sqrt",
+    "tan",
+    "tanh",
+    "width_bucket",
+];
+
+/// Decimals as DOUBLE, which DataFusion refuses or computes otherwise.
+fn with_doubles(function: &ScalarFunction, schema: &DFSchema) -> Result<Option<Expr>> {
+    let is_decimal = |argument: &Expr| argument.get_type(schema).map(|data_type| is_decimal(&data_type));
+    let mut args = function.args.clone();
+    let mut is_changed = false;
+    for argument in &mut args {
+        if is_decimal(argument)? {
+            *argument = double(argument);
+            is_changed = true;
+        }
+    }
+    Ok(is_changed.then(|| Expr::ScalarFunction(ScalarFunction { args, func: function.func.clone() })))
 }
 
 /// Functions whose arguments have one type, which is that of the result or of what is in it.

@@ -4,6 +4,7 @@
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::error::Result;
 use datafusion::logical_expr::expr_rewriter::NamePreserver;
+use datafusion::logical_expr::utils::merge_schema;
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder};
 use datafusion::scalar::ScalarValue;
 
@@ -20,9 +21,12 @@ pub(crate) fn with_spark_literals(plan: LogicalPlan) -> Result<LogicalPlan> {
         }
         node => {
             let names = NamePreserver::new(&node);
+            let inputs = merge_schema(&node.inputs());
             let node = node.map_expressions(|expr| {
                 let name = names.save(&expr);
-                Ok(Transformed::yes(name.restore(with_ints(expr)?)))
+                // The parameters of lambdas have the types of what they are called with.
+                let typed = with_ints(expr)?.resolve_lambda_variables(&inputs)?;
+                Ok(Transformed::yes(name.restore(typed.data)))
             })?;
             node.map_data(LogicalPlan::recompute_schema)
         }

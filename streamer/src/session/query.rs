@@ -24,7 +24,7 @@ use crate::output_mode::{self, OutputMode};
 use crate::schema;
 use crate::source::{self, SourceDefinition, StreamTable};
 use crate::sql::relation::OperatorPlanner;
-use crate::sql::struct_star;
+use crate::sql::select_list;
 use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, TableDefinition, View};
 
 impl Session {
@@ -192,7 +192,7 @@ pub(super) fn plan_select(
     let operators = std::mem::take(&mut select.operators);
     state.register_relation_planner(Arc::new(OperatorPlanner { operators }))?;
     let plan_query = |query| plan_statement(&state, sqlparser::ast::Statement::Query(Box::new(query)));
-    struct_star::expand(select, &plan_query).map_err(|error| analysis_error(&error, select))?;
+    select_list::write_out(select, &plan_query).map_err(|error| analysis_error(&error, select))?;
     let planned = plan_statement(&state, select.statement.clone());
     let plan = planned.and_then(with_spark_literals).map_err(|error| analysis_error(&error, select))?;
     // For the errors, which know their places here.

@@ -2,9 +2,10 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem, SetExpr,
-    TableAlias, TableFactor, TableWithJoins, UnaryOperator, WildcardAdditionalOptions,
+    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, UnaryOperator,
+    WildcardAdditionalOptions,
 };
 
 pub(super) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
@@ -36,12 +37,23 @@ pub(super) fn plain_call(call: &Function) -> Option<(String, Vec<&Expr>)> {
     Some((call.name.to_string().trim_matches('`').to_lowercase(), arguments))
 }
 
+/// `table.*`
+pub(super) fn all_of(table: &str) -> SelectItem {
+    let name = ObjectName::from(vec![Ident::with_quote('`', table)]);
+    let kind = SelectItemQualifiedWildcardKind::ObjectName(name);
+    SelectItem::QualifiedWildcard(kind, WildcardAdditionalOptions::default())
+}
+
 pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
 }
 
 pub(super) fn not(expr: Expr) -> Expr {
     Expr::UnaryOp { op: UnaryOperator::Not, expr: Box::new(expr) }
+}
+
+pub(super) fn or(left: Expr, right: Expr) -> Expr {
+    Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::Or, right: Box::new(right) }
 }
 
 pub(super) fn table(name: &str, alias: TableAlias) -> TableFactor {

@@ -109,7 +109,8 @@ impl Pretty<'_> {
             _ => "",
         };
         let rendered: Vec<_> = arguments.args.iter().map(|argument| self.argument(argument)).collect();
-        format!("{name}({distinct}{})", rendered.join(", "))
+        let filter = function.filter.as_ref().map(|filter| format!(" FILTER (WHERE {})", self.expr(filter)));
+        format!("{name}({distinct}{}){}", rendered.join(", "), filter.unwrap_or_default())
     }
 
     fn argument(&self, argument: &FunctionArg) -> String {

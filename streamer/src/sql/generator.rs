@@ -1,5 +1,5 @@
 //! Functions that make rows: `LATERAL VIEW [OUTER] explode(x) t AS c`, `, LATERAL explode(x) AS t(c)`,
-//! `SELECT explode(x)`. Each becomes ``TABLE(`generate 0`((SELECT * FROM …), x))`` in the FROM clause, which
+//! `SELECT explode(x)`. `stack` and `json_tuple` are short for `inline`. Each becomes ``TABLE(`generate 0`((SELECT * FROM …), x))`` in the FROM clause, which
 //! [`super::relation`] plans.
 
 use std::mem;
@@ -133,8 +133,7 @@ impl Rewriter {
         let Some(ObjectNamePart::Identifier(name)) = name.0.last() else {
             return None;
         };
-        let (function, is_outer) = GeneratorFunction::named(&name.value)?;
-        let arguments = unnamed(args)?;
+        let (function, is_outer, arguments) = named_generator(&name.value, unnamed(args)?)?;
         let (table, columns) = match alias {
             Some(TableAlias { name, columns, .. }) => {
                 (lower(name), columns.iter().map(|column| lower(&column.name)).collect())
@@ -184,14 +183,17 @@ impl Rewriter {
                     let alias = aliases.into_iter().next().unwrap_or_else(|| Ident::with_quote('`', "col"));
                     items.push(SelectItem::ExprWithAlias { expr: ast::function("unnest", arguments), alias });
                 }
-                Some((function, outer, arguments)) if !all && function != GeneratorFunction::Inline => {
-                    let names = projected_names(function, &aliases);
+                Some((function, outer, arguments)) if !all => {
                     let table = format!("{GENERATOR}{}", self.generators.len());
-                    let columns = names.iter().map(lower).collect();
+                    let columns = aliases.iter().map(lower).collect();
                     let generator = Generator { function, outer, table: table.clone(), columns };
                     let generated = self.generate(mem::take(&mut select.from), generator, arguments);
                     select.from.push(generated);
-                    items.extend(names.into_iter().map(|name| {
+                    if aliases.is_empty() {
+                        // How many there are, and what they are called, the type of the argument tells.
+                        items.push(ast::all_of(&table));
+                    }
+                    items.extend(aliases.into_iter().map(|name| {
                         let column = Ident::with_quote('`', lower(&name));
                         let expr = Expr::CompoundIdentifier(vec![Ident::with_quote('`', &table), column]);
                         SelectItem::ExprWithAlias { expr, alias: name }
@@ -217,15 +219,6 @@ impl Rewriter {
     }
 }
 
-/// The names of a generator's columns in a SELECT list. A map has two, which are known by how they are called.
-fn projected_names(function: GeneratorFunction, aliases: &[Ident]) -> Vec<Ident> {
-    if !aliases.is_empty() {
-        return aliases.to_vec();
-    }
-    let names: &[&str] = if function == GeneratorFunction::PosExplode { &["pos", "col"] } else { &["col"] };
-    names.iter().map(|name| Ident::with_quote('`', *name)).collect()
-}
-
 fn lower(name: &Ident) -> String {
     name.value.to_lowercase()
 }
@@ -237,8 +230,56 @@ fn as_generator(expr: &Expr) -> Option<(GeneratorFunction, bool, Vec<Expr>)> {
     let [ObjectNamePart::Identifier(name)] = name.0.as_slice() else {
         return None;
     };
-    let (function, outer) = GeneratorFunction::named(&name.value)?;
-    Some((function, outer, unnamed(&list.args)?))
+    named_generator(&name.value, unnamed(&list.args)?)
+}
+
+/// The generator of this name; `stack` and `json_tuple` have rows of structs instead.
+fn named_generator(name: &str, arguments: Vec<Expr>) -> Option<(GeneratorFunction, bool, Vec<Expr>)> {
+    let rows = match name.to_lowercase().as_str() {
+        "stack" => stacked(&arguments)?,
+        "json_tuple" => vec![tuple(&arguments)?],
+        _ => {
+            let (function, outer) = GeneratorFunction::named(name)?;
+            return Some((function, outer, arguments));
+        }
+    };
+    Some((GeneratorFunction::Inline, false, vec![ast::function("array", rows)]))
+}
+
+/// The rows of `stack(n, …)`, whose columns are `col0` and so on.
+fn stacked(arguments: &[Expr]) -> Option<Vec<Expr>> {
+    let (Expr::Value(count), values) = arguments.split_first()? else {
+        return None;
+    };
+    let Value::Number(count, _) = &count.value else {
+        return None;
+    };
+    let rows = count.parse::<usize>().ok().filter(|rows| *rows > 0)?;
+    let width = values.len().div_ceil(rows).max(1);
+    let row = |row: usize| {
+        let value = |column: usize| {
+            let value = values.get(row * width + column).cloned();
+            value.unwrap_or_else(|| Expr::Value(Value::Null.into()))
+        };
+        named_struct((0..width).map(|column| (format!("col{column}"), value(column))))
+    };
+    Some((0..rows.min(values.len())).map(row).collect())
+}
+
+/// The row of `json_tuple(json, name, …)`, whose columns are `c0` and so on.
+fn tuple(arguments: &[Expr]) -> Option<Expr> {
+    let (json, names) = arguments.split_first()?;
+    let text = |text: &str| Expr::Value(Value::SingleQuotedString(text.to_owned()).into());
+    let field = |(place, name): (usize, &Expr)| {
+        let path = ast::function("concat", vec![text("$['"), name.clone(), text("']")]);
+        (format!("c{place}"), ast::function("get_json_object", vec![json.clone(), path]))
+    };
+    Some(named_struct(names.iter().enumerate().map(field)))
+}
+
+fn named_struct(fields: impl Iterator<Item = (String, Expr)>) -> Expr {
+    let named = fields.flat_map(|(name, value)| [Expr::Value(Value::SingleQuotedString(name).into()), value]);
+    ast::function("named_struct", named.collect())
 }
 
 fn unnamed(arguments: &[FunctionArg]) -> Option<Vec<Expr>> {

@@ -3,7 +3,7 @@
 //! ```text
 //! text -> tokens -> statement_parser -> statements
 //!                   \_ query: from_clause, interval -> parser -> generator, time_window -> QueryText
-//! QueryText + Names -> resolve -> StreamingSelect -> (session) struct_star -> plan, with relation
+//! QueryText + Names -> resolve -> StreamingSelect -> (session) select_list -> plan, with relation
 //! ```
 
 mod ast;
@@ -20,14 +20,15 @@ mod query;
 pub(crate) mod relation;
 mod resolve;
 mod schema_call;
+pub(crate) mod select_list;
 mod shorthand;
 mod statement;
 mod statement_parser;
 mod string_literal;
-pub(crate) mod struct_star;
 mod time_window;
 mod tokens;
 pub(crate) mod types;
+mod variadic;
 
 pub use error::{Near, Position, SqlError};
 pub use query::{OutputColumn, QueryText, StreamingSelect};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Function, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement,
-    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value, ValueWithSpan,
-    VisitMut, VisitorMut,
+    DataType, Expr, Function, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, SetOperator,
+    Statement, TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value,
+    ValueWithSpan, VisitMut, VisitorMut,
 };
 
 use super::error::{Position, SqlError};
@@ -16,7 +16,7 @@ use super::from_clause::WATERMARK;
 use super::generator::GENERATOR;
 use super::query::{QueryText, StreamingSelect, column_names};
 use super::relation::{OPERATOR, RelationOperator};
-use super::{schema_call, shorthand};
+use super::{schema_call, shorthand, variadic};
 
 /// A stream or a table in a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +146,7 @@ impl VisitorMut for Resolver<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
+        name_except(&mut query.body);
         self.remember_aliases(&query.body);
         ControlFlow::Continue(())
     }
@@ -174,9 +175,17 @@ impl VisitorMut for Resolver<'_> {
 
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<SqlError> {
         if let Expr::Function(call) = expr
-            && let Some(meant) = schema_call::written_out(call).or_else(|| shorthand::written_out(call))
+            && let Some(meant) = schema_call::written_out(call)
+                .or_else(|| variadic::written_out(call))
+                .or_else(|| shorthand::written_out(call))
         {
             *expr = meant;
+        }
+        if let Expr::UnaryOp { op: op @ UnaryOperator::BangNot, .. } = expr {
+            *op = UnaryOperator::Not;
+        }
+        if let Some(any) = like_any(expr) {
+            *expr = any;
         }
         // `5L`; the planner forgets the letter.
         if let Expr::Value(ValueWithSpan { value: Value::Number(_, true), .. }) = expr {
@@ -262,7 +271,7 @@ impl Resolver<'_> {
             return ControlFlow::Continue(());
         }
         let name = written.value.to_lowercase();
-        if self.names.is_function(&name) || shorthand::is_one(&name) {
+        if self.names.is_function(&name) || shorthand::is_one(&name) || variadic::is_one(&name) {
             return ControlFlow::Continue(());
         }
         ControlFlow::Break(SqlError::UnresolvedRoutine { name: self.text.spelling.of(written), position })
@@ -293,6 +302,44 @@ impl Resolver<'_> {
             self.found.spellings.entry(written.to_lowercase()).or_insert(written);
         }
     }
+}
+
+/// Spark has MINUS for EXCEPT.
+fn name_except(body: &mut SetExpr) {
+    if let SetExpr::SetOperation { op, left, right, .. } = body {
+        if *op == SetOperator::Minus {
+            *op = SetOperator::Except;
+        }
+        name_except(left);
+        name_except(right);
+    }
+}
+
+/// `s LIKE ANY ('a%', 'b%')` as `s LIKE 'a%' OR s LIKE 'b%'`.
+fn like_any(expr: &Expr) -> Option<Expr> {
+    let (Expr::Like { any: true, negated, pattern, .. } | Expr::ILike { any: true, negated, pattern, .. }) =
+        expr
+    else {
+        return None;
+    };
+    let patterns = match pattern.as_ref() {
+        Expr::Tuple(patterns) => patterns.clone(),
+        Expr::Nested(pattern) => vec![(**pattern).clone()],
+        _ => return None,
+    };
+    let negated = *negated;
+    let one = |of: Expr| {
+        let mut like = expr.clone();
+        if let Expr::Like { any, negated, pattern, .. } | Expr::ILike { any, negated, pattern, .. } =
+            &mut like
+        {
+            (*any, *negated, **pattern) = (false, false, of);
+        }
+        like
+    };
+    let any = patterns.into_iter().map(one).reduce(super::ast::or)?;
+    let any = Expr::Nested(Box::new(any));
+    Some(if negated { super::ast::not(any) } else { any })
 }
 
 /// Puts Spark's names of types into those of standard SQL.

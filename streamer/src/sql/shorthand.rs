@@ -17,6 +17,22 @@ const SHORTHANDS: &[(&str, usize, &str)] = &[
     ("endswith", 2, "ends_with($1, $2)"),
     ("locate", 2, "strpos($2, $1)"),
     ("space", 1, "space(CAST($1 AS INT))"),
+    // Casts by the name of the type.
+    ("string", 1, "CAST($1 AS STRING)"),
+    ("boolean", 1, "CAST($1 AS BOOLEAN)"),
+    ("tinyint", 1, "CAST($1 AS TINYINT)"),
+    ("smallint", 1, "CAST($1 AS SMALLINT)"),
+    ("int", 1, "CAST($1 AS INT)"),
+    ("bigint", 1, "CAST($1 AS BIGINT)"),
+    ("float", 1, "CAST($1 AS FLOAT)"),
+    ("double", 1, "CAST($1 AS DOUBLE)"),
+    ("decimal", 1, "CAST($1 AS DECIMAL(10,0))"),
+    ("date", 1, "CAST($1 AS DATE)"),
+    ("timestamp", 1, "CAST($1 AS TIMESTAMP)"),
+    ("binary", 1, "CAST($1 AS BYTEA)"),
+    // Functions of functions.
+    ("transform", 2, "array_transform($1, $2)"),
+    ("filter", 2, "array_filter($1, $2)"),
     // Null.
     ("isnull", 1, "$1 IS NULL"),
     ("isnotnull", 1, "$1 IS NOT NULL"),
@@ -139,7 +155,11 @@ impl VisitorMut for Arguments {
             && let Some(argument) =
                 place.trim_start_matches('$').parse::<usize>().ok().and_then(|place| self.0.get(place - 1))
         {
-            *expr = Expr::Nested(Box::new(argument.clone()));
+            *expr = match argument {
+                // The planner knows them as arguments alone.
+                Expr::Lambda(_) => argument.clone(),
+                argument => Expr::Nested(Box::new(argument.clone())),
+            };
         }
         ControlFlow::Continue(())
     }

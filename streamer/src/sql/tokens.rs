@@ -41,6 +41,25 @@ impl Spelling {
     }
 }
 
+/// `exists(array, x -> …)` under the name that DataFusion has for it: `EXISTS (` begins a subquery for the parser.
+pub(super) fn name_exists(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is_call: Vec<bool> = (0..tokens.len())
+        .map(|place| {
+            let next = |ahead: usize| tokens.get(place + ahead).map(|token| &token.token);
+            let begins_query = |token: &Token| {
+                ["select", "with", "from", "values", "table"].iter().any(|w| is_word(token, w))
+            };
+            next(0).is_some_and(|token| is_word(token, "exists"))
+                && next(1) == Some(&Token::LParen)
+                && next(2).is_some_and(|token| *token != Token::LParen && !begins_query(token))
+        })
+        .collect();
+    for (token, _) in tokens.iter_mut().zip(is_call).filter(|(_, is_call)| *is_call) {
+        token.token = Token::make_word("array_any_match", None);
+    }
+    tokens
+}
+
 pub(super) fn tokenize(text: &str) -> Result<Tokens<'_>, SqlError> {
     let mut tokenizer = Tokenizer::new(&SparkDialect, text).with_unescape(false);
     let read = tokenizer.tokenize_with_location().map_err(|error| SqlError::Syntax {

@@ -3,6 +3,6 @@
 mod joins_as_spark;
 mod joins_split;
 mod limit;
+mod select_list;
 mod state;
 mod streams;
-mod struct_star;

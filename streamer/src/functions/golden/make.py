@@ -1,9 +1,11 @@
-"""Asks PySpark 4.1.1 for the value of each expression in expressions.jsonl and aggregates.jsonl, and writes it there.
+"""Asks PySpark 4.1.1 for the value of each expression in expressions.jsonl and aggregates.jsonl, and for the rows of each query
+in queries.jsonl, and writes them there.
 
 usage: python make.py      (pip install pyspark==4.1.1, Java 17)
 
 A line is [expression, value as to_json(struct(... AS x)), its type], or [expression, "ERR", how the message of the error
-begins]. To add an expression, write a line with two empty texts behind it.
+begins]. To add an expression, write a line with two empty texts behind it. A line of queries.jsonl is [query, [[column, type],
+…], [row as to_json(struct(…)) with the columns c0, c1 …, …]], its rows sorted, or [query, "ERR", how the message begins].
 """
 
 import json
@@ -47,3 +49,24 @@ for name, table in [("expressions", ROW), ("aggregates", ROWS)]:
     with open(path, "w") as file:
         for expression in expressions:
             file.write(json.dumps(answer(expression), ensure_ascii=False) + "\n")
+
+
+def rows(query):
+    try:
+        answer = spark.sql(query)
+        columns = [[field.name, field.dataType.simpleString()] for field in answer.schema]
+        answer = answer.toDF(*[f"c{place}" for place in range(len(columns))])
+        return [query, columns, sorted(row.json for row in answer.selectExpr("to_json(struct(*)) AS json").collect())]
+    except Exception as error:
+        message = str(error)
+        return [query, "ERR", message[: message.find("]") + 1].strip()]
+
+
+path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "queries.jsonl")
+spark.sql(ROWS).createOrReplaceTempView("t")
+spark.sql("SELECT * FROM VALUES (1, 'one'), (2, 'two'), (3, 'three') AS u(x, name)").createOrReplaceTempView("u")
+with open(path) as file:
+    queries = [json.loads(line)[0] for line in file]
+with open(path, "w") as file:
+    for query in queries:
+        file.write(json.dumps(rows(query), ensure_ascii=False) + "\n")

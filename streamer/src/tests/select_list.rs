@@ -55,3 +55,19 @@ async fn groups_by_the_time_of_the_batch_are_those_of_each_batch() {
     }
     assert_eq!(query.state_rows(), [2]);
 }
+
+#[tokio::test]
+async fn a_column_may_be_made_of_others_of_its_list() {
+    let mut kit = TestKit::new().unwrap();
+    let stream = kit.stream("s", "k INT, v INT").unwrap();
+    stream.push(&[r#"{"k":1,"v":2}"#]).unwrap();
+    for (sql, row) in [
+        ("SELECT v + 1 AS a, a * 2 AS b, b - a AS c FROM STREAM s", r#"{"a":3,"b":6,"c":3}"#),
+        // A column of the stream goes before one of the list.
+        ("SELECT v + 1 AS k, k * 10 AS b FROM STREAM s", r#"{"k":3,"b":10}"#),
+        ("SELECT v AS a, (SELECT max(a) FROM (VALUES (7)) AS t(a)) AS m FROM STREAM s", r#"{"a":2,"m":7}"#),
+    ] {
+        let mut query = kit.start(sql, Append).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert_eq!(query.process_all_available().await.unwrap(), [row], "{sql}");
+    }
+}

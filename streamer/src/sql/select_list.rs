@@ -1,6 +1,7 @@
-//! `SELECT j.*` where `j` is a struct: its fields as columns. DataFusion's planner knows `*` of relations alone.
+//! What stands in a SELECT list and DataFusion's planner does not know: `j.*` of a struct, whose fields are columns, and
+//! columns that are made of others of the list, as in `SELECT a + 1 AS b, b * 2 AS c`.
 //!
-//! What `j` is, only the relations of its SELECT tell, so these are planned first.
+//! Only the relations of the SELECT tell what a name is, so these are planned first.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
@@ -18,22 +19,22 @@ use super::query::{OutputColumn, StreamingSelect};
 /// How a query is planned.
 pub(crate) type Plan<'a> = dyn Fn(Query) -> Result<LogicalPlan> + 'a;
 
-/// Puts columns in the place of each.
-pub(crate) fn expand(select: &mut StreamingSelect, plan: &Plan<'_>) -> Result<()> {
+/// Puts in their place what they stand for.
+pub(crate) fn write_out(select: &mut StreamingSelect, plan: &Plan<'_>) -> Result<()> {
     let Statement::Query(query) = &mut select.statement else {
         return Ok(());
     };
-    let mut stars = Stars { plan, scopes: Vec::new(), columns: &mut select.columns, fields: Vec::new() };
-    if let ControlFlow::Break(error) = query.visit(&mut stars) {
+    let mut lists = Lists { plan, scopes: Vec::new(), columns: &mut select.columns, fields: Vec::new() };
+    if let ControlFlow::Break(error) = query.visit(&mut lists) {
         return Err(error);
     }
-    for field in stars.fields {
+    for field in lists.fields {
         select.spell(&field);
     }
     Ok(())
 }
 
-struct Stars<'a> {
+struct Lists<'a> {
     plan: &'a Plan<'a>,
     /// What WITH names in the queries around, the outermost first.
     scopes: Vec<Vec<Cte>>,
@@ -43,7 +44,7 @@ struct Stars<'a> {
     fields: Vec<String>,
 }
 
-impl VisitorMut for Stars<'_> {
+impl VisitorMut for Lists<'_> {
     type Break = DataFusionError;
 
     /// The queries of WITH come first, each of which knows those before it.
@@ -70,7 +71,7 @@ impl VisitorMut for Stars<'_> {
     }
 }
 
-impl Stars<'_> {
+impl Lists<'_> {
     /// `names_result`: the columns of this part are called as those of the result.
     fn expand(&mut self, body: &mut SetExpr, names_result: bool) -> Result<()> {
         match body {
@@ -84,6 +85,7 @@ impl Stars<'_> {
     }
 
     fn expand_select(&mut self, select: &mut Select, names_result: bool) -> Result<()> {
+        self.put_in_aliases(select)?;
         if !select.projection.iter().any(|item| qualifier(item).is_some()) {
             return Ok(());
         }
@@ -118,6 +120,27 @@ impl Stars<'_> {
             *self.columns = columns;
         }
         select.projection = projection;
+        Ok(())
+    }
+
+    /// Columns of the relations go before those of the list.
+    fn put_in_aliases(&self, select: &mut Select) -> Result<()> {
+        let mut aliases = Aliases { of: Vec::new(), used: BTreeSet::new(), queries: 0, puts_in: false };
+        let mut projection = select.projection.clone();
+        aliases.visit_all(&mut projection);
+        if aliases.used.is_empty() {
+            return Ok(());
+        }
+        let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
+        let columns = if select.from.is_empty() { None } else { Some(self.plan(select, all)?) };
+        let is_column = |name: &String| {
+            columns
+                .as_ref()
+                .is_some_and(|plan| plan.schema().fields().iter().any(|field| field.name() == name))
+        };
+        aliases.used.retain(|name| !is_column(name));
+        (aliases.of, aliases.puts_in) = (Vec::new(), true);
+        aliases.visit_all(&mut select.projection);
         Ok(())
     }
 
@@ -193,6 +216,62 @@ impl Stars<'_> {
             query.with = Some(With { with_token, recursive: false, cte_tables: tables });
         }
         (self.plan)(query)
+    }
+}
+
+/// The aliases of a list, from left to right.
+struct Aliases {
+    of: Vec<(String, Expr)>,
+    /// Those that other columns name.
+    used: BTreeSet<String>,
+    /// Subqueries around, which have names of their own.
+    queries: usize,
+    /// Whether what is used is put in, or only found.
+    puts_in: bool,
+}
+
+impl Aliases {
+    fn visit_all(&mut self, projection: &mut [SelectItem]) {
+        for item in projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
+                // The visitor never breaks.
+                let _ = expr.visit(self);
+            }
+            if let SelectItem::ExprWithAlias { expr, alias } = item {
+                self.of.push((alias.value.to_lowercase(), expr.clone()));
+            }
+        }
+    }
+}
+
+impl VisitorMut for Aliases {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.queries += 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
+        self.queries -= 1;
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Identifier(name) = &*expr
+            && self.queries == 0
+        {
+            let name = name.value.to_lowercase();
+            let meant = self.of.iter().rfind(|(alias, _)| *alias == name).map(|(_, meant)| meant.clone());
+            match meant {
+                Some(meant) if self.puts_in && self.used.contains(&name) => {
+                    *expr = Expr::Nested(Box::new(meant));
+                }
+                Some(_) if !self.puts_in => drop(self.used.replace(name)),
+                _ => {}
+            }
+        }
+        ControlFlow::Continue(())
     }
 }
 
