@@ -50,6 +50,12 @@ pub const SETTINGS: &[Setting] = &[
         check: |value| value.to_lowercase().parse::<bool>().map(drop).map_err(|e| e.to_string()),
     },
     Setting {
+        key: CHECKPOINT_LOCATION,
+        default: "",
+        doc: "folder in which the queries have their checkpoints, where --checkpoint does not say another",
+        check: |_| Ok(()),
+    },
+    Setting {
         key: LATE_ROWS,
         default: "",
         doc: "streaming table or topic that takes the rows that come after the watermark, as JSON; else they are only counted",
@@ -69,6 +75,69 @@ pub const SETTINGS: &[Setting] = &[
     },
 ];
 
+/// Settings of Spark of which Ottla has one behaviour: what they may be.
+const ONE_BEHAVIOUR: &[(&str, &[&str])] = &[
+    ("spark.sql.caseSensitive", &["false"]),
+    ("spark.sql.decimalOperations.allowPrecisionLoss", &["true"]),
+    ("spark.sql.legacy.timeParserPolicy", &["corrected", "exception"]),
+    ("spark.sql.sources.default", &["parquet"]),
+    ("spark.sql.storeAssignmentPolicy", &["ansi"]),
+    ("spark.sql.streaming.schemaInference", &["false"]),
+    ("spark.sql.timestampType", &["timestamp_ltz"]),
+];
+
+/// What these begin is about the speed, the cluster or the console of a Spark, and changes no row.
+const NO_EFFECT: &[&str] = &[
+    "spark.app.",
+    "spark.cores.",
+    "spark.default.parallelism",
+    "spark.driver.",
+    "spark.dynamicAllocation.",
+    "spark.eventLog.",
+    "spark.executor.",
+    "spark.hadoop.",
+    "spark.jars",
+    "spark.kryo",
+    "spark.local.",
+    "spark.log",
+    "spark.master",
+    "spark.memory.",
+    "spark.network.",
+    "spark.rdd.",
+    "spark.scheduler.",
+    "spark.serializer",
+    "spark.shuffle.",
+    "spark.sql.adaptive.",
+    "spark.sql.autoBroadcastJoinThreshold",
+    "spark.sql.broadcastTimeout",
+    "spark.sql.catalog",
+    "spark.sql.codegen.",
+    "spark.sql.debug.",
+    "spark.sql.execution.",
+    "spark.sql.extensions",
+    "spark.sql.files.",
+    "spark.sql.inMemoryColumnarStorage.",
+    "spark.sql.join.",
+    "spark.sql.parquet.",
+    "spark.sql.repl.",
+    "spark.sql.streaming.forceDeleteTempCheckpointLocation",
+    "spark.sql.streaming.kafka.",
+    "spark.sql.streaming.metricsEnabled",
+    "spark.sql.streaming.numRecentProgressUpdates",
+    "spark.sql.streaming.pollingDelay",
+    "spark.sql.streaming.stateStore.",
+    "spark.sql.streaming.statefulOperator.",
+    "spark.sql.streaming.stopTimeout",
+    "spark.sql.streaming.ui.",
+    "spark.sql.ui.",
+    "spark.sql.warehouse.dir",
+    "spark.streaming.",
+    "spark.submit.",
+    "spark.task.",
+    "spark.ui.",
+];
+
+const CHECKPOINT_LOCATION: &str = "spark.sql.streaming.checkpointLocation";
 const NO_DATA_BATCHES: &str = "spark.sql.streaming.noDataMicroBatches.enabled";
 const LATE_ROWS: &str = "ottla.lateRows";
 const MALFORMED_ROWS: &str = "ottla.malformedRows";
@@ -115,7 +184,6 @@ pub enum ConfError {
 
 impl Conf {
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), ConfError> {
-        let unknown = || ConfError::Unknown { key: key.to_owned() };
         let logged = LOGGED.iter().any(|(logged, _)| *logged == key);
         match SETTINGS.iter().find(|setting| setting.key == key) {
             Some(setting) => (setting.check)(value).map_err(|reason| ConfError::Invalid {
@@ -124,7 +192,7 @@ impl Conf {
                 reason,
             })?,
             None if logged => {}
-            None => return Err(unknown()),
+            None => check_without_meaning(key, value)?,
         }
         self.values.insert(key.to_owned(), value.to_owned());
         Ok(())
@@ -139,6 +207,11 @@ impl Conf {
             .or_else(local)
             .filter(|name| name.parse::<Tz>().is_ok())
             .unwrap_or_else(|| "UTC".to_owned())
+    }
+
+    /// The folder of all checkpoints.
+    pub fn checkpoint_location(&self) -> Option<&str> {
+        self.name(CHECKPOINT_LOCATION)
     }
 
     pub fn ansi(&self) -> bool {
@@ -194,6 +267,22 @@ impl Conf {
     }
 }
 
+/// A setting that changes nothing here. One that nobody has heard of is more likely misspelt.
+fn check_without_meaning(key: &str, value: &str) -> Result<(), ConfError> {
+    if let Some((_, served)) = ONE_BEHAVIOUR.iter().find(|(known, _)| *known == key) {
+        if served.contains(&value.to_lowercase().as_str()) {
+            return Ok(());
+        }
+        let reason = format!("Ottla serves {} alone", served.join(" and "));
+        return Err(ConfError::Invalid { key: key.to_owned(), value: value.to_owned(), reason });
+    }
+    if !NO_EFFECT.iter().any(|begins| key.starts_with(begins)) {
+        return Err(ConfError::Unknown { key: key.to_owned() });
+    }
+    tracing::warn!("the setting {key} has no effect in Ottla");
+    Ok(())
+}
+
 /// A number of bytes, as Spark writes them: `1024`, `64k`, `128m`, `2g`, with or without a `b` behind.
 fn bytes(text: &str) -> Result<usize, String> {
     let lower = text.trim().to_lowercase();
@@ -239,5 +328,10 @@ mod tests {
             let error = conf.set(key, value).unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
+        // What jobs for a Spark set, and what they cannot set.
+        conf.set("spark.sql.adaptive.enabled", "false").unwrap();
+        conf.set("spark.sql.caseSensitive", "FALSE").unwrap();
+        let error = conf.set("spark.sql.caseSensitive", "true").unwrap_err().to_string();
+        assert_eq!(error, "spark.sql.caseSensitive cannot be \"true\": Ottla serves false alone");
     }
 }

@@ -12,7 +12,7 @@ use crate::run_job;
 pub(crate) async fn run(text: &str, format: ExplainFormat, flags: &Flags) -> Result<(), RunError> {
     let settings = flags.settings()?;
     let queries = run_job::plan(text, flags, &settings).await?;
-    let base = flags.checkpoint.clone().unwrap_or_else(|| "<temporary>".into());
+    let base = run_job::wanted_base(flags, &queries).unwrap_or_else(|| "<temporary>".into());
     let folders = run_job::checkpoint_folders(&queries, &base);
     let mut out = io::stdout().lock();
     for (query, folder) in queries.iter().zip(folders) {

@@ -231,6 +231,11 @@ impl JobQuery {
         }
     }
 
+    /// The setting `spark.sql.streaming.checkpointLocation`.
+    pub fn checkpoint_base(&self) -> Option<&str> {
+        self.plan.conf.checkpoint_location()
+    }
+
     /// The sink of a streaming table; `None` for a SELECT by itself. Nothing is connected to or written yet.
     pub fn open_sink(
         &self,

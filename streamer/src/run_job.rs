@@ -25,7 +25,11 @@ use crate::command_line::{Flags, Format, Settings};
 pub(crate) async fn run(text: &str, flags: &Flags) -> Result<(), RunError> {
     let settings = flags.settings()?;
     let queries = plan(text, flags, &settings).await?;
-    let folders = checkpoint_folders(&queries, &base_folder(flags)?);
+    let base = match wanted_base(flags, &queries) {
+        Some(base) => base,
+        None => temporary_base()?,
+    };
+    let folders = checkpoint_folders(&queries, &base);
     let connections = connections();
     let mut started = Vec::new();
     for (query, folder) in queries.into_iter().zip(folders) {
@@ -55,10 +59,13 @@ pub(crate) fn checkpoint_folders(queries: &[JobQuery], base: &Path) -> Vec<PathB
     queries.iter().enumerate().map(folder).collect()
 }
 
-fn base_folder(flags: &Flags) -> Result<PathBuf, RunError> {
-    if let Some(folder) = &flags.checkpoint {
-        return Ok(folder.clone());
-    }
+/// Where the checkpoints are to be.
+pub(crate) fn wanted_base(flags: &Flags, queries: &[JobQuery]) -> Option<PathBuf> {
+    let of_job = || queries.iter().find_map(JobQuery::checkpoint_base).map(PathBuf::from);
+    flags.checkpoint.clone().or_else(of_job)
+}
+
+fn temporary_base() -> Result<PathBuf, RunError> {
     let folder = tempfile::Builder::new().prefix("ottla-checkpoint-").tempdir();
     let folder = folder.map_err(RunError::TemporaryCheckpoint)?.keep();
     eprintln!(
