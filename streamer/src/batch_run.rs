@@ -34,7 +34,7 @@ pub(crate) struct BatchRunner {
     sink: Box<dyn Sink>,
     late_rows: Option<SetAside>,
     malformed_rows: Option<SetAside>,
-    malformed: Arc<MalformedRecords>,
+    malformed: Vec<Arc<MalformedRecords>>,
     state_folder: PathBuf,
     stores: Arc<StateStores>,
     /// The plan of the last batch.
@@ -87,7 +87,7 @@ impl BatchRunner {
         let stores = Arc::new(StateStores::new(plan.conf.state_memory()));
         let state_folder = checkpoint.state_folder();
         let optimized = OptimizedPlan::new(plan.plan.clone());
-        let malformed = plan.context.state().config().get_extension().unwrap_or_default();
+        let malformed = plan.malformed.clone();
         BatchRunner {
             plan,
             optimized,
@@ -159,7 +159,7 @@ impl BatchRunner {
     pub(crate) async fn run(&mut self, planned: PlannedBatch) -> Result<BatchRun, BatchRunError> {
         let PlannedBatch { task, plan, session } = planned;
         let context = Arc::new(self.batch_context(&task, &plan));
-        self.malformed.begin(self.malformed_rows.is_some());
+        self.malformed.iter().for_each(|records| records.begin(self.malformed_rows.is_some()));
         let partitions =
             execute_stream_partitioned(plan.physical.clone(), task_context(session, context.clone()))?;
         let batch = SinkBatch {
@@ -180,7 +180,12 @@ impl BatchRunner {
             let rows = set_aside::late_values(task.id, late_ms, &rows, self.plan.time_zone);
             late_rows.write(task.id, rows.map_err(SinkError::from)?, task.end_offsets.clone()).await?;
         }
-        let (malformed_rows, records) = self.malformed.take();
+        let mut malformed_rows = 0;
+        let mut records = Vec::new();
+        for (count, kept) in self.malformed.iter().map(|records| records.take()) {
+            malformed_rows += count;
+            records.extend(kept);
+        }
         if let Some(sink) = &mut self.malformed_rows {
             sink.write(task.id, set_aside::malformed_values(task.id, &records), task.end_offsets).await?;
         }

@@ -1,6 +1,9 @@
 //! Records of a micro-batch that do not fit the schema of `from_json` or of their file source: how many, and which if
 //! somebody wants them.
 
+use std::sync::Arc;
+
+use datafusion::execution::context::SessionContext;
 use parking_lot::Mutex;
 
 /// One for each query, which its batches share one after the other.
@@ -17,6 +20,11 @@ struct Seen {
 }
 
 impl MalformedRecords {
+    /// What the session's functions and sources tell of.
+    pub(crate) fn of(context: &SessionContext) -> Arc<MalformedRecords> {
+        context.state_ref().read().config().get_extension().unwrap_or_default()
+    }
+
     /// Begins a batch, whose records are kept or only counted.
     pub(crate) fn begin(&self, keeps: bool) {
         *self.seen.lock() = Seen { keeps, ..Seen::default() };

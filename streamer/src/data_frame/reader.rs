@@ -7,6 +7,7 @@ use datafusion::logical_expr::LogicalPlanBuilder;
 
 use super::DataFrame;
 use crate::kafka::schema::written_name;
+use crate::malformed_records::MalformedRecords;
 use crate::options::Options;
 use crate::session::{Frame, QueryError, Session, Stream};
 use crate::source::StreamTable;
@@ -47,8 +48,10 @@ impl<'a> DataStreamReader<'a> {
         let plan = LogicalPlanBuilder::scan("stream", provider_as_source(table.clone()), None)?.build()?;
         let names =
             plan.schema().fields().iter().map(|field| written_name(field.name()).to_owned()).collect();
+        let context = self.session.context()?;
         let frame = Frame {
-            context: self.session.context()?,
+            malformed: vec![MalformedRecords::of(&context)],
+            context,
             conf: self.session.conf().clone(),
             zone: self.session.time_zone(),
             plan,

@@ -11,6 +11,7 @@ use super::query::plan_select;
 use super::{QueryError, Stream, StreamingPlan};
 use crate::conf::Conf;
 use crate::kafka::schema::written_name;
+use crate::malformed_records::MalformedRecords;
 use crate::operators::joins::check_joins;
 use crate::operators::limit::plan_limits;
 use crate::operators::time_window::plan_windows;
@@ -24,6 +25,8 @@ pub(crate) struct Frame {
     pub(crate) zone: Tz,
     pub(crate) plan: LogicalPlan,
     pub(crate) streams: Vec<Stream>,
+    /// Of each session that it was made in.
+    pub(crate) malformed: Vec<Arc<MalformedRecords>>,
     /// Its columns, as the user named them.
     pub(crate) names: Vec<String>,
 }
@@ -46,8 +49,8 @@ impl Frame {
         // Each batch is optimized for itself, with its own time; here it is for the errors.
         let optimized = state.optimize(&plan)?;
         check_joins(&optimized)?;
-        let Frame { context, conf, zone: time_zone, streams, names, .. } = self;
-        Ok(StreamingPlan { context, conf, plan, streams, names, output_mode, time_zone })
+        let Frame { context, conf, zone: time_zone, streams, malformed, names, .. } = self;
+        Ok(StreamingPlan { context, conf, plan, streams, malformed, names, output_mode, time_zone })
     }
 
     /// What a query over frames gives: `text` reads each under its name, in lower case.
@@ -58,8 +61,14 @@ impl Frame {
         let state = first.context.state();
         let mut select = sql::parse_query(text)?.resolve(&FrameNames { state: &state, frames })?;
         let mut streams: Vec<Stream> = Vec::new();
+        let mut malformed: Vec<Arc<MalformedRecords>> = Vec::new();
         for (_, frame) in frames {
             frame.names.iter().for_each(|name| select.spell(name));
+            for records in &frame.malformed {
+                if !malformed.iter().any(|known| Arc::ptr_eq(known, records)) {
+                    malformed.push(records.clone());
+                }
+            }
             for stream in &frame.streams {
                 // A frame that is joined with itself reads its stream once.
                 if !streams.iter().any(|known| Arc::ptr_eq(&known.table, &stream.table)) {
@@ -68,7 +77,7 @@ impl Frame {
             }
         }
         let (plan, names) = plan_select(state, &mut select)?;
-        Ok(Frame { plan, names, streams, ..(*first).clone() })
+        Ok(Frame { plan, names, streams, malformed, ..(*first).clone() })
     }
 
     /// Another plan with the same columns or more, whose names are those in it.

@@ -19,6 +19,7 @@ use thiserror::Error;
 use crate::catalog::Catalog;
 use crate::conf::{Conf, ConfError};
 use crate::job::JobDefaults;
+use crate::malformed_records::MalformedRecords;
 use crate::options::Options;
 use crate::output_mode::{OutputMode, UnsupportedQuery};
 use crate::schema::SchemaError;
@@ -47,6 +48,8 @@ pub struct StreamingPlan {
     pub(crate) conf: Conf,
     pub(crate) plan: LogicalPlan,
     pub(crate) streams: Vec<Stream>,
+    /// Of each session that a part of the query was made in.
+    pub(crate) malformed: Vec<Arc<MalformedRecords>>,
     /// The columns of the result, as the user named them.
     pub(crate) names: Vec<String>,
     pub(crate) output_mode: OutputMode,

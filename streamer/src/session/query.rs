@@ -18,6 +18,7 @@ use super::literals::with_spark_literals;
 use super::{Frame, QueryError, Session, Stream, StreamingPlan, has_subscription, is_kafka};
 use crate::catalog::{Catalog, Entry, WrittenTable};
 use crate::kafka::schema::written_name;
+use crate::malformed_records::MalformedRecords;
 use crate::operators::time_window::plan_windows;
 use crate::options::Options;
 use crate::output_mode::{self, OutputMode};
@@ -44,7 +45,8 @@ impl Session {
         let streams = self.register_streams(&context, &mut select, options)?;
         self.register_tables(&context, &mut select, options)?;
         let (plan, names) = plan_select(context.state(), &mut select)?;
-        Ok(Frame { context, conf: self.conf.clone(), zone: self.zone, plan, streams, names })
+        let malformed = vec![MalformedRecords::of(&context)];
+        Ok(Frame { context, conf: self.conf.clone(), zone: self.zone, plan, streams, malformed, names })
     }
 
     fn register_streams(

@@ -263,7 +263,17 @@ impl Query {
         check_joins(&state.optimize(&plan)?)?;
         let names = plan.schema().fields().iter().map(|field| field.name().clone()).collect();
         let time_zone = conf.session_time_zone().parse()?;
-        Ok(StreamingPlan { context, conf, plan, streams, names, output_mode: self.mode, time_zone })
+        let malformed = Vec::new();
+        Ok(StreamingPlan {
+            context,
+            conf,
+            plan,
+            streams,
+            malformed,
+            names,
+            output_mode: self.mode,
+            time_zone,
+        })
     }
 
     fn reads(&self, stream: &str) -> bool {

@@ -99,6 +99,35 @@ async fn frames_are_joined_with_files() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn malformed_records_of_all_joined_frames_are_counted() {
+    let kafka = Kafka::start().await;
+    let session = session();
+    let mut frames = Vec::new();
+    for (topic, records) in [("a", ["{", r#"{"id":1}"#]), ("b", [r#"{"id":1}"#, r#"{"id":"x"}"#])] {
+        kafka.create(topic, 1).await;
+        kafka.put(topic, 0, records).await;
+        let ids = "from_json(CAST(value AS STRING), 'id INT').id AS id";
+        frames.push(read(&session, &kafka, topic).select([ids]).alias(topic));
+    }
+    let joined = frames[0].join(&frames[1], "a.id = b.id", JoinType::Inner).select(["a.id"]);
+    let rows = Rows::default();
+    let taken = rows.clone();
+    let query = joined
+        .write_stream()
+        .foreach_batch(move |batch| {
+            taken.add(&batch);
+            std::future::ready(Ok(()))
+        })
+        .start()
+        .unwrap();
+    query.process_all_available().await.unwrap();
+    assert_eq!(rows.sorted(), ["|1|"]);
+    let progress = serde_json::to_value(query.last_progress().unwrap()).unwrap();
+    assert_eq!(progress["observedMetrics"], serde_json::json!({"malformed": {"rows": 2}}));
+    query.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_handle_tells_of_its_query() {
     let (kafka, folder) = (Kafka::start().await, tempdir().unwrap());
     kafka.create("t", 1).await;

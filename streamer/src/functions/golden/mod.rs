@@ -102,7 +102,8 @@ async fn table(name: &str, sql: &str) -> Frame {
     let names = schema.fields().iter().map(|field| field.name().clone()).collect();
     let table = Arc::new(MemTable::try_new(schema, vec![rows]).unwrap());
     let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None).unwrap().build().unwrap();
-    Frame { context, conf, zone: session.time_zone(), plan, streams: Vec::new(), names }
+    let zone = session.time_zone();
+    Frame { context, conf, zone, plan, streams: Vec::new(), malformed: Vec::new(), names }
 }
 
 async fn check(golden: &str, rows: &str) {
