@@ -6,6 +6,7 @@ mod cast_to_string;
 mod decimal_arithmetic;
 mod divide;
 mod element_at;
+mod field_of_each;
 #[cfg(test)]
 mod golden;
 

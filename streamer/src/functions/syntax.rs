@@ -1,4 +1,4 @@
-//! `j.field`, `array[0]`, `map(key, value)`, `a div b`, `'1' + 1`: syntax that DataFusion plans otherwise than Spark.
+//! `j.field`, `array.field`, `array[0]`, `map(key, value)`, `a div b`, `'1' + 1`: syntax that DataFusion plans otherwise than Spark.
 //!
 //! Names of fields are not case-sensitive, and arrays count from 0.
 
@@ -14,7 +14,9 @@ use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::divide::IntegralDivide;
 use super::element_at;
+use super::field_of_each::FieldOfEach;
 use super::map::SparkMap;
+use crate::schema::list_of;
 
 /// Stands before DataFusion's own planners.
 #[derive(Debug)]
@@ -69,19 +71,19 @@ impl ExprPlanner for SparkSyntax {
         nested_names: &[String],
     ) -> Result<PlannerResult<Vec<Expr>>> {
         let mut expr = Expr::Column(Column::from((qualifier, field)));
-        let mut data_type = field.data_type();
+        let mut data_type = field.data_type().clone();
         for name in nested_names {
-            match data_type {
-                DataType::Struct(fields) => {
+            (expr, data_type) = match (&data_type, structs_of(&data_type)) {
+                (DataType::Struct(fields), _) => {
                     let found = field_named(fields, name)?;
-                    expr = field_of(expr, found.name());
-                    data_type = found.data_type();
+                    (field_of(expr, found.name()), found.data_type().clone())
                 }
-                _ => {
-                    expr = field_of(expr, name);
-                    data_type = &DataType::Null;
+                (_, Some(fields)) => {
+                    let found = field_named(fields, name)?;
+                    (field_of_each(expr, found.name()), list_of(found.data_type().clone(), true))
                 }
-            }
+                _ => (field_of(expr, name), DataType::Null),
+            };
         }
         Ok(PlannerResult::Planned(expr))
     }
@@ -102,10 +104,15 @@ impl ExprPlanner for SparkSyntax {
             }
             _ => None,
         };
-        match (name, access.expr.get_type(schema)?) {
-            (Some(name), DataType::Struct(fields)) => {
-                let found = field_named(&fields, name)?.name();
+        let data_type = access.expr.get_type(schema)?;
+        match (name, &data_type, structs_of(&data_type)) {
+            (Some(name), DataType::Struct(fields), _) => {
+                let found = field_named(fields, name)?.name();
                 Ok(PlannerResult::Planned(field_of(access.expr, found)))
+            }
+            (Some(name), _, Some(fields)) => {
+                let found = field_named(fields, name)?.name();
+                Ok(PlannerResult::Planned(field_of_each(access.expr, found)))
             }
             _ => Ok(PlannerResult::Original(access)),
         }
@@ -153,6 +160,23 @@ fn field_name(value: &Expr) -> Option<String> {
 fn field_of(value: Expr, name: &str) -> Expr {
     let name = Expr::Literal(ScalarValue::from(name), None);
     Expr::ScalarFunction(ScalarFunction::new_udf(get_field(), vec![value, name]))
+}
+
+/// The fields of the structs in an array.
+fn structs_of(data_type: &DataType) -> Option<&Fields> {
+    match data_type {
+        DataType::List(element) => match element.data_type() {
+            DataType::Struct(fields) => Some(fields),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// `array.field`: the field of each struct.
+fn field_of_each(array: Expr, name: &str) -> Expr {
+    let function = Arc::new(ScalarUDF::from(FieldOfEach::new(name)));
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, vec![array]))
 }
 
 fn field_named<'a>(fields: &'a Fields, name: &str) -> Result<&'a Field> {
