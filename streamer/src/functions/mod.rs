@@ -9,6 +9,7 @@ mod element_at;
 mod field_of_each;
 #[cfg(test)]
 mod golden;
+mod higher_order;
 
 pub(crate) mod json;
 mod map;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
-use datafusion::logical_expr::ScalarUDF;
+use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 
 use crate::malformed_records::MalformedRecords;
 
@@ -49,6 +50,9 @@ pub(crate) fn register(
     registry.register_udf(Arc::new(ScalarUDF::from(json::ToJson::new(time_zone, zone))))?;
     registry.register_udf(Arc::new(ScalarUDF::from(json::SchemaOfJson::new())))?;
     registry.register_udf(Arc::new(ScalarUDF::from(map::SparkMap::new())))?;
+    for function in higher_order::all() {
+        registry.register_higher_order_function(Arc::new(HigherOrderUDF::new_from_impl(function)))?;
+    }
     for function in time_window::all() {
         registry.register_udf(Arc::new(function))?;
     }

@@ -3,9 +3,9 @@
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
     BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SelectFlavor, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins, UnaryOperator,
-    WildcardAdditionalOptions,
+    FunctionArguments, GroupByExpr, Ident, LambdaFunction, ObjectName, Query, Select, SelectFlavor,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
+    UnaryOperator, WildcardAdditionalOptions,
 };
 
 pub(super) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
@@ -46,6 +46,11 @@ pub(super) fn all_of(table: &str) -> SelectItem {
 
 pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+/// The names of a lambda's parameters, in lower case.
+pub(super) fn parameters(lambda: &LambdaFunction) -> Vec<String> {
+    lambda.params.iter().map(|parameter| parameter.name.value.to_lowercase()).collect()
 }
 
 pub(super) fn not(expr: Expr) -> Expr {

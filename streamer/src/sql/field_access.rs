@@ -1,21 +1,41 @@
-//! `f(x).field`, for which the planner knows `f(x)['field']` alone.
+//! `f(x).field` and, in a lambda, `parameter.field`, for which the planner knows `f(x)['field']` alone.
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Query, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Query, Value, VisitMut, VisitorMut};
+
+use super::ast;
 
 /// Puts the one in the place of the other.
 pub(super) fn write_out(query: &mut Query) {
     // The visitor never breaks.
-    let _ = query.visit(&mut Accesses);
+    let _ = query.visit(&mut Accesses::default());
 }
 
-struct Accesses;
+#[derive(Default)]
+struct Accesses {
+    /// Of the lambdas around.
+    parameters: Vec<Vec<String>>,
+}
 
 impl VisitorMut for Accesses {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Lambda(lambda) = expr {
+            self.parameters.push(ast::parameters(lambda));
+        }
+        if let Expr::CompoundIdentifier(parts) = &*expr
+            && let [parameter, fields @ ..] = parts.as_slice()
+            && self.parameters.iter().flatten().any(|known| *known == parameter.value.to_lowercase())
+        {
+            let field =
+                |field: &Ident| AccessExpr::Dot(Expr::value(Value::SingleQuotedString(field.value.clone())));
+            let root = Box::new(Expr::Identifier(parameter.clone()));
+            let access_chain = fields.iter().map(field).collect();
+            *expr = Expr::CompoundFieldAccess { root, access_chain };
+            return ControlFlow::Continue(());
+        }
         let Expr::CompoundFieldAccess { root, access_chain } = expr else {
             return ControlFlow::Continue(());
         };
@@ -30,6 +50,13 @@ impl VisitorMut for Accesses {
                 AccessExpr::Dot(_) => {}
                 AccessExpr::Subscript(_) => is_name = false,
             }
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if matches!(expr, Expr::Lambda(_)) {
+            self.parameters.pop();
         }
         ControlFlow::Continue(())
     }

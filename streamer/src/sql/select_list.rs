@@ -125,7 +125,13 @@ impl Lists<'_> {
 
     /// Columns of the relations go before those of the list.
     fn put_in_aliases(&self, select: &mut Select) -> Result<()> {
-        let mut aliases = Aliases { of: Vec::new(), used: BTreeSet::new(), queries: 0, puts_in: false };
+        let mut aliases = Aliases {
+            of: Vec::new(),
+            used: BTreeSet::new(),
+            queries: 0,
+            parameters: Vec::new(),
+            puts_in: false,
+        };
         let mut projection = select.projection.clone();
         aliases.visit_all(&mut projection);
         if aliases.used.is_empty() {
@@ -226,6 +232,8 @@ struct Aliases {
     used: BTreeSet<String>,
     /// Subqueries around, which have names of their own.
     queries: usize,
+    /// The parameters of the lambdas around.
+    parameters: Vec<Vec<String>>,
     /// Whether what is used is put in, or only found.
     puts_in: bool,
 }
@@ -257,9 +265,20 @@ impl VisitorMut for Aliases {
         ControlFlow::Continue(())
     }
 
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if let Expr::Lambda(lambda) = expr {
+            self.parameters.push(super::ast::parameters(lambda));
+        }
+        ControlFlow::Continue(())
+    }
+
     fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
+        if matches!(expr, Expr::Lambda(_)) {
+            self.parameters.pop();
+        }
         if let Expr::Identifier(name) = &*expr
             && self.queries == 0
+            && !self.parameters.iter().flatten().any(|parameter| *parameter == name.value.to_lowercase())
         {
             let name = name.value.to_lowercase();
             let meant = self.of.iter().rfind(|(alias, _)| *alias == name).map(|(_, meant)| meant.clone());

@@ -30,9 +30,6 @@ const SHORTHANDS: &[(&str, usize, &str)] = &[
     ("date", 1, "CAST($1 AS DATE)"),
     ("timestamp", 1, "CAST($1 AS TIMESTAMP)"),
     ("binary", 1, "CAST($1 AS BYTEA)"),
-    // Functions of functions.
-    ("transform", 2, "array_transform($1, $2)"),
-    ("filter", 2, "array_filter($1, $2)"),
     // Null.
     ("isnull", 1, "$1 IS NULL"),
     ("isnotnull", 1, "$1 IS NOT NULL"),
