@@ -4,6 +4,7 @@ mod arithmetic;
 mod cast;
 mod cast_to_string;
 mod decimal_arithmetic;
+mod decimals;
 mod divide;
 mod element_at;
 mod field_of_each;
