@@ -16,6 +16,7 @@ mod from_clause;
 mod generator;
 mod interval;
 mod number_literal;
+mod operators;
 mod query;
 pub(crate) mod relation;
 mod resolve;

@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, Function, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, SetOperator,
-    Statement, TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, UnaryOperator, Value,
-    ValueWithSpan, VisitMut, VisitorMut,
+    DataType, Expr, Function, Ident, ObjectName, ObjectNamePart, Query, SelectItem, SetExpr, Statement,
+    TableAlias, TableAliasColumnDef, TableFactor, TimezoneInfo, VisitMut, VisitorMut,
 };
 
 use super::error::{Position, SqlError};
@@ -16,7 +15,7 @@ use super::from_clause::WATERMARK;
 use super::generator::GENERATOR;
 use super::query::{QueryText, StreamingSelect, column_names};
 use super::relation::{OPERATOR, RelationOperator};
-use super::{schema_call, shorthand, variadic};
+use super::{operators, schema_call, shorthand, variadic};
 
 /// A stream or a table in a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +145,7 @@ impl VisitorMut for Resolver<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
-        name_except(&mut query.body);
+        operators::name_except(&mut query.body);
         self.remember_aliases(&query.body);
         ControlFlow::Continue(())
     }
@@ -181,23 +180,7 @@ impl VisitorMut for Resolver<'_> {
         {
             *expr = meant;
         }
-        if let Expr::UnaryOp { op: op @ UnaryOperator::BangNot, .. } = expr {
-            *op = UnaryOperator::Not;
-        }
-        if let Some(any) = like_any(expr) {
-            *expr = any;
-        }
-        // `5L`; the planner forgets the letter.
-        if let Expr::Value(ValueWithSpan { value: Value::Number(_, true), .. }) = expr {
-            *expr = super::ast::cast(expr.clone(), DataType::BigInt(None));
-        }
-        if let Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: inner } = expr {
-            *expr = super::ast::function("bitwise_not", vec![(**inner).clone()]);
-        }
-        if let Expr::RLike { negated, expr: text, pattern, .. } = expr {
-            let call = super::ast::function("regexp_like", vec![(**text).clone(), (**pattern).clone()]);
-            *expr = if *negated { super::ast::not(call) } else { call };
-        }
+        operators::write_out(expr);
         ControlFlow::Continue(())
     }
 }
@@ -302,44 +285,6 @@ impl Resolver<'_> {
             self.found.spellings.entry(written.to_lowercase()).or_insert(written);
         }
     }
-}
-
-/// Spark has MINUS for EXCEPT.
-fn name_except(body: &mut SetExpr) {
-    if let SetExpr::SetOperation { op, left, right, .. } = body {
-        if *op == SetOperator::Minus {
-            *op = SetOperator::Except;
-        }
-        name_except(left);
-        name_except(right);
-    }
-}
-
-/// `s LIKE ANY ('a%', 'b%')` as `s LIKE 'a%' OR s LIKE 'b%'`.
-fn like_any(expr: &Expr) -> Option<Expr> {
-    let (Expr::Like { any: true, negated, pattern, .. } | Expr::ILike { any: true, negated, pattern, .. }) =
-        expr
-    else {
-        return None;
-    };
-    let patterns = match pattern.as_ref() {
-        Expr::Tuple(patterns) => patterns.clone(),
-        Expr::Nested(pattern) => vec![(**pattern).clone()],
-        _ => return None,
-    };
-    let negated = *negated;
-    let one = |of: Expr| {
-        let mut like = expr.clone();
-        if let Expr::Like { any, negated, pattern, .. } | Expr::ILike { any, negated, pattern, .. } =
-            &mut like
-        {
-            (*any, *negated, **pattern) = (false, false, of);
-        }
-        like
-    };
-    let any = patterns.into_iter().map(one).reduce(super::ast::or)?;
-    let any = Expr::Nested(Box::new(any));
-    Some(if negated { super::ast::not(any) } else { any })
 }
 
 /// Puts Spark's names of types into those of standard SQL.

@@ -1,20 +1,25 @@
 //! Functions of functions that DataFusion lacks: those whose lambda has several parameters. The lambda is evaluated once, over
 //! the elements of all rows; of `aggregate` once for each place in the longest array.
 
+mod aggregate;
+mod elements;
+
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int32Array, ListArray, MapArray, StructArray, UInt32Array,
-    new_empty_array,
+    Array, ArrayRef, AsArray, ListArray, MapArray, StructArray, UInt32Array, new_empty_array,
 };
 use datafusion::arrow::buffer::{NullBuffer, OffsetBuffer};
-use datafusion::arrow::compute::{cast, filter, interleave, take, take_arrays};
+use datafusion::arrow::compute::{cast, take};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion::common::{Result, exec_err, internal_err, plan_err};
 use datafusion::logical_expr::{
     ColumnarValue, HigherOrderFunctionArgs, HigherOrderReturnFieldArgs, HigherOrderSignature,
     HigherOrderUDFImpl, LambdaArgument, LambdaParametersProgress, ValueOrLambda, Volatility,
 };
+
+use aggregate::aggregate;
+use elements::{Elements, evaluate};
 
 use crate::schema::{list_of, map_of};
 
@@ -242,89 +247,6 @@ fn two(parameters: Vec<ArrayRef>) -> Result<[ArrayRef; 2]> {
     parameters.try_into().or_else(|_| internal_err!("a map has keys and values"))
 }
 
-fn list(offsets: OffsetBuffer<i32>, elements: ArrayRef, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
-    let element = Arc::new(Field::new("element", elements.data_type().clone(), true));
-    Ok(Arc::new(ListArray::try_new(element, offsets, elements, nulls)?))
-}
-
-/// The elements of all rows, one after the other.
-struct Elements {
-    /// Where each row's begin.
-    offsets: OffsetBuffer<i32>,
-    /// What a lambda gets of each.
-    parameters: Vec<ArrayRef>,
-    /// The row of each.
-    rows: UInt32Array,
-}
-
-impl Elements {
-    fn new(offsets: &OffsetBuffer<i32>, parameters: impl FnOnce(usize, usize) -> Vec<ArrayRef>) -> Elements {
-        let begin = offsets.first().copied().unwrap_or(0);
-        let end = offsets.last().copied().unwrap_or(0);
-        let lengths = || {
-            offsets
-                .windows(2)
-                .map(|pair| pair.last().zip(pair.first()).map_or(0, |(to, from)| (to - from) as usize))
-        };
-        let rows = (0_u32..).zip(lengths()).flat_map(|(row, length)| std::iter::repeat_n(row, length));
-        Elements {
-            rows: rows.collect(),
-            parameters: parameters(begin as usize, (end - begin) as usize),
-            offsets: OffsetBuffer::from_lengths(lengths()),
-        }
-    }
-
-    fn of_list(array: &ListArray) -> Result<Elements> {
-        let elements =
-            Elements::new(array.offsets(), |begin, length| vec![array.values().slice(begin, length)]);
-        let places = elements.offsets.windows(2).flat_map(|pair| {
-            let length = pair.last().zip(pair.first()).map_or(0, |(to, from)| to - from);
-            0..length
-        });
-        let places: Int32Array = places.collect();
-        let parameters = elements.parameters.iter().cloned().chain([Arc::new(places) as ArrayRef]).collect();
-        Ok(Elements { parameters, ..elements })
-    }
-
-    fn of_map(map: &MapArray) -> Result<Elements> {
-        Ok(Elements::new(map.offsets(), |begin, length| {
-            vec![map.keys().slice(begin, length), map.values().slice(begin, length)]
-        }))
-    }
-
-    fn evaluate(&self, lambda: &LambdaArgument) -> Result<ArrayRef> {
-        evaluate(lambda, &self.parameters, &self.rows)
-    }
-
-    /// With whether the lambda is true of each.
-    fn judged(self, lambda: &LambdaArgument) -> Result<(Elements, BooleanArray)> {
-        let keeps = cast(&self.evaluate(lambda)?, &DataType::Boolean)?;
-        let keeps: BooleanArray = keeps.as_boolean().iter().map(|keeps| Some(keeps == Some(true))).collect();
-        Ok((self, keeps))
-    }
-
-    fn kept(&self, keeps: &BooleanArray) -> Result<Elements> {
-        let lengths = self.offsets.windows(2).map(|pair| {
-            let range = pair.first().zip(pair.last()).map_or(0..0, |(from, to)| *from as usize..*to as usize);
-            range.filter(|place| keeps.value(*place)).count()
-        });
-        let parameters = self.parameters.iter().map(|values| filter(values, keeps));
-        Ok(Elements {
-            offsets: OffsetBuffer::from_lengths(lengths),
-            parameters: parameters.collect::<std::result::Result<_, _>>()?,
-            rows: filter(&self.rows, keeps)?.as_primitive().clone(),
-        })
-    }
-}
-
-/// The lambda of each element; columns from outside have the values of its row.
-fn evaluate(lambda: &LambdaArgument, parameters: &[ArrayRef], rows: &UInt32Array) -> Result<ArrayRef> {
-    let parameters: Vec<_> = parameters.iter().map(|values| move || Ok(values.clone())).collect();
-    let parameters: Vec<&dyn Fn() -> Result<ArrayRef>> =
-        parameters.iter().map(|parameter| parameter as &dyn Fn() -> Result<ArrayRef>).collect();
-    lambda.evaluate(&parameters, |columns| Ok(take_arrays(columns, rows, None)?))?.into_array(rows.len())
-}
-
 /// The shorter array is filled up with nulls.
 fn zip_with(left: &ListArray, right: &ListArray, lambda: &LambdaArgument) -> Result<ArrayRef> {
     let nulls = NullBuffer::union(left.nulls(), right.nulls());
@@ -350,36 +272,7 @@ fn zip_with(left: &ListArray, right: &ListArray, lambda: &LambdaArgument) -> Res
     list(OffsetBuffer::from_lengths(lengths), made, nulls)
 }
 
-/// Row by row from the first element to the last, all rows side by side.
-fn aggregate(
-    array: &ListArray,
-    start: &ArrayRef,
-    merge: &LambdaArgument,
-    finish: Option<&LambdaArgument>,
-) -> Result<ArrayRef> {
-    let mut sums = start.clone();
-    let longest = (0..array.len()).map(|row| array.value_length(row)).max().unwrap_or(0);
-    for place in 0..longest {
-        let has_one = |row: &usize| array.is_valid(*row) && array.value_length(*row) > place;
-        let rows: UInt32Array = (0..array.len()).filter(has_one).map(|row| row as u32).collect();
-        let elements = rows.values().iter().map(|row| (array.value_offsets()[*row as usize] + place) as u32);
-        let elements: UInt32Array = elements.collect();
-        let parameters = [take(&sums, &rows, None)?, take(array.values(), &elements, None)?];
-        let merged = cast(&evaluate(merge, &parameters, &rows)?, start.data_type())?;
-        let mut places: Vec<_> = (0..array.len()).map(|row| (0, row)).collect();
-        for (place, row) in rows.values().iter().enumerate() {
-            if let Some(merged) = places.get_mut(*row as usize) {
-                *merged = (1, place);
-            }
-        }
-        sums = interleave(&[sums.as_ref(), merged.as_ref()], &places)?;
-    }
-    let rows: UInt32Array = (0..array.len() as u32).collect();
-    let finished = match finish {
-        Some(finish) => evaluate(finish, &[sums], &rows)?,
-        None => sums,
-    };
-    // Of no array there is no sum.
-    let nulls = rows.iter().zip(0..).map(|(row, place)| row.filter(|_| array.is_valid(place)));
-    Ok(take(&finished, &nulls.collect::<UInt32Array>(), None)?)
+fn list(offsets: OffsetBuffer<i32>, elements: ArrayRef, nulls: Option<NullBuffer>) -> Result<ArrayRef> {
+    let element = Arc::new(Field::new("element", elements.data_type().clone(), true));
+    Ok(Arc::new(ListArray::try_new(element, offsets, elements, nulls)?))
 }
