@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, MapArray, StructArray, UInt64Array};
+use datafusion::arrow::array::{Array, ArrayRef, MapArray, StructArray, UInt64Array, make_array};
 use datafusion::arrow::buffer::OffsetBuffer;
+use datafusion::arrow::compute::kernels::cmp::not_distinct;
 use datafusion::arrow::compute::{concat, take};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Fields};
 use datafusion::common::{Result, exec_err, internal_err, plan_err};
 use datafusion::logical_expr::type_coercion::binary::comparison_coercion;
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDFImpl, Signature, Volatility};
+use datafusion::scalar::ScalarValue;
 
 use crate::schema::{map_of, sql_type};
 
@@ -61,12 +63,28 @@ impl ScalarUDFImpl for SparkMap {
         if keys.iter().any(|keys| keys.null_count() > 0) {
             return exec_err!("[NULL_MAP_KEY] Cannot use null as map key. SQLSTATE: 2200E");
         }
+        refuse_repeated(&keys, rows)?;
         let (entries, fields) = entries(arguments.return_field.data_type())?;
         let columns = vec![by_row(&keys, rows)?, by_row(&values, rows)?];
         let offsets = OffsetBuffer::from_repeated_length(keys.len(), rows);
         let pairs = StructArray::try_new(fields, columns, None)?;
         Ok(ColumnarValue::Array(Arc::new(MapArray::try_new(entries, offsets, pairs, None, false)?)))
     }
+}
+
+fn refuse_repeated(keys: &[&dyn Array], rows: usize) -> Result<()> {
+    for (place, key) in keys.iter().enumerate() {
+        for other in keys.iter().take(place) {
+            let equal = not_distinct(&make_array(key.to_data()), &make_array(other.to_data()))?;
+            if let Some(row) = (0..rows).find(|row| equal.value(*row)) {
+                let key = ScalarValue::try_from_array(*key, row)?;
+                return exec_err!(
+                    "[DUPLICATED_MAP_KEY] Duplicate map key {key} was found, please check the input data. SQLSTATE: 23505"
+                );
+            }
+        }
+    }
+    Ok(())
 }
 
 fn entries(map: &DataType) -> Result<(FieldRef, Fields)> {

@@ -17,6 +17,7 @@ mod map;
 mod regexp;
 mod spark_types;
 pub(crate) mod syntax;
+mod text_or_array;
 mod time_text;
 pub(crate) mod time_window;
 
@@ -25,9 +26,12 @@ use std::sync::Arc;
 use datafusion::arrow::array::timezone::Tz;
 use datafusion::error::Result;
 use datafusion::execution::FunctionRegistry;
+use datafusion::functions_nested::concat::array_concat_udf;
+use datafusion::functions_nested::reverse::array_reverse_udf;
 use datafusion::logical_expr::{HigherOrderUDF, ScalarUDF};
 
 use crate::malformed_records::MalformedRecords;
+use text_or_array::TextOrArray;
 
 /// Functions of DataFusion under names of Spark's that mean something else there, and that are not written anew here.
 const NOT_SPARK_S: &[&str] = &["to_char", "regexp_replace"];
@@ -51,6 +55,10 @@ pub(crate) fn register(
     registry.register_udf(Arc::new(ScalarUDF::from(json::ToJson::new(time_zone, zone))))?;
     registry.register_udf(Arc::new(ScalarUDF::from(json::SchemaOfJson::new())))?;
     registry.register_udf(Arc::new(ScalarUDF::from(map::SparkMap::new())))?;
+    for (name, of_arrays) in [("concat", array_concat_udf()), ("reverse", array_reverse_udf())] {
+        let both = TextOrArray::new(registry.udf(name)?, of_arrays);
+        registry.register_udf(Arc::new(ScalarUDF::from(both)))?;
+    }
     for function in higher_order::all() {
         registry.register_higher_order_function(Arc::new(HigherOrderUDF::new_from_impl(function)))?;
     }

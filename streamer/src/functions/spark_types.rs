@@ -7,10 +7,10 @@ use datafusion::arrow::array::timezone::Tz;
 use datafusion::arrow::datatypes::{DECIMAL128_MAX_PRECISION, DataType, TimeUnit};
 use datafusion::common::config::ConfigOptions;
 use datafusion::common::tree_node::Transformed;
-use datafusion::common::{DFSchema, Result};
+use datafusion::common::{DFSchema, Result, plan_err};
 use datafusion::logical_expr::expr::ScalarFunction;
 use datafusion::logical_expr::expr_rewriter::FunctionRewrite;
-use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, ScalarUDF, TryCast};
+use datafusion::logical_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, ScalarUDF, TryCast, when};
 use datafusion::scalar::ScalarValue;
 
 use super::arithmetic::{Arithmetic, NoResult, Operation};
@@ -22,7 +22,7 @@ use super::decimals::{
 };
 use super::divide::Divide;
 use super::json::{FromJson, ToJson};
-use crate::schema::list_of;
+use crate::schema::{list_of, sql_type};
 
 #[derive(Debug)]
 pub(super) struct SparkTypes {
@@ -73,6 +73,17 @@ impl SparkTypes {
         if is_decimal(&left) || is_decimal(&right) {
             return Ok(self.decimal(expr, &left, &right));
         }
+        if expr.op == Operator::StringConcat {
+            let text = |side: &Expr, data_type: &DataType| match CastToString::differs_from_arrow(data_type) {
+                true if *data_type != DataType::Utf8 && !data_type.is_nested() => {
+                    self.to_string(side.clone())
+                }
+                _ => side.clone(),
+            };
+            let (left, right) = (text(&expr.left, &left), text(&expr.right, &right));
+            let texts = BinaryExpr::new(Box::new(left), expr.op, Box::new(right));
+            return Ok((texts != *expr).then_some(Expr::BinaryExpr(texts)));
+        }
         if expr.op == Operator::Divide && Divide::serves(&left) && Divide::serves(&right) {
             return Ok(Some(self.quotient(expr)));
         }
@@ -120,6 +131,19 @@ impl SparkTypes {
             return with_doubles(function, schema);
         }
         match (function.name(), function.args.as_slice()) {
+            // The least number has no positive one.
+            ("abs", [number]) if self.ansi && Arithmetic::serves(&number.get_type(schema)?) => {
+                let zero = Expr::Literal(ScalarValue::new_zero(&number.get_type(schema)?)?, None);
+                let negated =
+                    BinaryExpr::new(Box::new(zero.clone()), Operator::Minus, Box::new(number.clone()));
+                let Some(negated) = self.checked(&negated, schema)? else {
+                    return Ok(None);
+                };
+                let is_negative = number.clone().lt(zero);
+                return when(is_negative, negated).otherwise(number.clone()).map(Some);
+            }
+            // Texts of values as Spark writes them.
+            ("concat" | "concat_ws", values) => return self.with_texts(function, values, schema),
             ("round", [number, places @ ..]) => {
                 if let Some(rounded) = self.rounded(number, places, schema)? {
                     return Ok(Some(rounded));
@@ -142,6 +166,24 @@ impl SparkTypes {
             Some(to_json) => to_json.planned(&function.args, self.zone),
             None => Ok(None),
         }
+    }
+
+    fn with_texts(
+        &self,
+        function: &ScalarFunction,
+        values: &[Expr],
+        schema: &DFSchema,
+    ) -> Result<Option<Expr>> {
+        let mut args = Vec::with_capacity(values.len());
+        let mut is_changed = false;
+        for value in values {
+            let data_type = value.get_type(schema)?;
+            let is_other = data_type != DataType::Utf8 && CastToString::differs_from_arrow(&data_type);
+            let is_single = !data_type.is_nested();
+            is_changed |= is_other && is_single;
+            args.push(if is_other && is_single { self.to_string(value.clone()) } else { value.clone() });
+        }
+        Ok(is_changed.then(|| Expr::ScalarFunction(ScalarFunction { args, func: function.func.clone() })))
     }
 
     /// A decimal with fewer digits behind the point: a cast rounds it as Spark does.
@@ -171,6 +213,7 @@ impl SparkTypes {
     /// `None` where Arrow casts as Spark does.
     fn cast(&self, inner: &Expr, target: &DataType, is_try: bool, schema: &DFSchema) -> Result<Option<Expr>> {
         let from = inner.get_type(schema)?;
+        refuse_cast(&from, target)?;
         if *target == DataType::Utf8 && CastToString::differs_from_arrow(&from) {
             return Ok(Some(self.to_string(inner.clone())));
         }
@@ -191,6 +234,27 @@ impl SparkTypes {
         let cast = ScalarFunction::new_udf(Arc::new(ScalarUDF::from(cast)), vec![inner.clone()]);
         Ok(Some(Expr::ScalarFunction(cast)))
     }
+}
+
+/// What Spark does not cast in ANSI mode, and Arrow does.
+fn refuse_cast(from: &DataType, target: &DataType) -> Result<()> {
+    let is_number = |data_type: &DataType| data_type.is_numeric();
+    let (class, hint) = match (from, target) {
+        (DataType::Date32, target) if is_number(target) => ("CAST_WITH_FUNC_SUGGESTION", "use `UNIX_DATE`"),
+        (from, DataType::Date32) if is_number(from) => {
+            ("CAST_WITH_FUNC_SUGGESTION", "use `DATE_FROM_UNIX_DATE`")
+        }
+        (from, DataType::Binary) if from.is_numeric() => {
+            ("CAST_WITH_CONF_SUGGESTION", "cast it to text first")
+        }
+        _ => return Ok(()),
+    };
+    plan_err!(
+        "[DATATYPE_MISMATCH.{class}] Cannot resolve \"CAST\" due to data type mismatch: cannot cast \"{}\" to \"{}\"; {hint}. \
+         SQLSTATE: 42K09",
+        sql_type(from),
+        sql_type(target)
+    )
 }
 
 fn is_arithmetic(operator: Operator) -> bool {

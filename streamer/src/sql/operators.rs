@@ -1,7 +1,8 @@
 //! Operators of Spark for which the planner knows other words.
 
 use datafusion::sql::sqlparser::ast::{
-    DataType, Expr, SetExpr, SetOperator, UnaryOperator, Value, ValueWithSpan,
+    BinaryOperator, DataType, DateTimeField, ExactNumberInfo, Expr, SetExpr, SetOperator, TimezoneInfo,
+    UnaryOperator, Value, ValueWithSpan,
 };
 
 use super::ast;
@@ -10,6 +11,19 @@ use super::ast;
 pub(super) fn write_out(expr: &mut Expr) {
     if let Expr::UnaryOp { op: op @ UnaryOperator::BangNot, .. } = expr {
         *op = UnaryOperator::Not;
+    }
+    // With its fraction.
+    if let Expr::Extract { field: DateTimeField::Second, expr: time, .. } = expr {
+        let time = ast::cast((**time).clone(), DataType::Timestamp(None, TimezoneInfo::None));
+        let number = |number: &str| Expr::Value(Value::Number(number.to_owned(), false).into());
+        let micros =
+            ast::function("pmod", vec![ast::function("unix_micros", vec![time]), number("60000000")]);
+        let seconds = Expr::BinaryOp {
+            left: Box::new(ast::cast(micros, DataType::Decimal(ExactNumberInfo::PrecisionAndScale(14, 6)))),
+            op: BinaryOperator::Divide,
+            right: Box::new(number("1000000")),
+        };
+        *expr = ast::cast(seconds, DataType::Decimal(ExactNumberInfo::PrecisionAndScale(8, 6)));
     }
     if let Some(any) = like_any(expr) {
         *expr = any;
