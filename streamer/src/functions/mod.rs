@@ -10,6 +10,7 @@ mod element_at;
 mod field_of_each;
 #[cfg(test)]
 mod golden;
+mod hash;
 mod higher_order;
 
 pub(crate) mod json;
@@ -55,6 +56,7 @@ pub(crate) fn register(
     registry.register_udf(Arc::new(ScalarUDF::from(json::ToJson::new(time_zone, zone))))?;
     registry.register_udf(Arc::new(ScalarUDF::from(json::SchemaOfJson::new())))?;
     registry.register_udf(Arc::new(ScalarUDF::from(map::SparkMap::new())))?;
+    registry.register_udf(Arc::new(ScalarUDF::from(hash::SparkHash::new())))?;
     for (name, of_arrays) in [("concat", array_concat_udf()), ("reverse", array_reverse_udf())] {
         let both = TextOrArray::new(registry.udf(name)?, of_arrays);
         registry.register_udf(Arc::new(ScalarUDF::from(both)))?;
