@@ -87,6 +87,11 @@ impl Shown {
         number(year.abs(), count, out);
     }
 
+    /// In microseconds since 1970, UTC.
+    fn instant(&self) -> i64 {
+        self.days.saturating_mul(MICROS_PER_DAY) + self.in_day - i64::from(self.offset) * MICROS_PER_SECOND
+    }
+
     fn day_of_year(&self) -> i64 {
         self.days - civil::days(self.year, 1, 1).unwrap_or(self.days) + 1
     }
@@ -119,7 +124,7 @@ impl Shown {
         let is_utc = self.offset == 0;
         let text = match (letter, count) {
             ('V', _) => self.zone.name(),
-            ('z', _) => self.zone.short_name(self.days),
+            ('z', _) => self.zone.short_name(self.instant()),
             ('X', _) | ('Z', 5) if is_utc => "Z".to_owned(),
             ('X' | 'x', 1) if minutes == 0 => format!("{sign}{hours:02}"),
             ('X' | 'x', 1 | 2) | ('Z', 1..=3) => format!("{sign}{hours:02}{minutes:02}"),

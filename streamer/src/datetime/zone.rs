@@ -1,6 +1,7 @@
 //! Time zones by Java's names, and local times in them as Java resolves them.
 
 use chrono::{DateTime, NaiveDateTime, Offset, TimeDelta, TimeZone};
+use chrono_tz::OffsetName;
 use datafusion::arrow::array::timezone::Tz;
 
 use super::civil::MICROS_PER_SECOND;
@@ -118,10 +119,13 @@ impl Zone {
     }
 
     /// `CET`, `PST`; for zones that are an offset, that.
-    pub(crate) fn short_name(self, days: i64) -> String {
-        let utc = naive(days.saturating_mul(super::civil::MICROS_PER_DAY)).unwrap_or_default();
-        let name = self.zone.offset_from_utc_datetime(&utc).to_string();
-        if name.starts_with(['+', '-']) { self.name() } else { name }
+    pub(crate) fn short_name(self, micros: i64) -> String {
+        let utc = naive(micros).unwrap_or_default();
+        let zone = name_of(self.zone).parse::<chrono_tz::Tz>().ok();
+        let abbreviation =
+            zone.and_then(|zone| zone.offset_from_utc_datetime(&utc).abbreviation().map(str::to_owned));
+        // Where there is none, the database has the offset in its place.
+        abbreviation.filter(|name| !name.starts_with(['+', '-'])).unwrap_or_else(|| self.name())
     }
 
     pub(crate) fn to_local(self, micros: i64) -> i64 {
