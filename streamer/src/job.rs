@@ -212,7 +212,7 @@ impl JobQuery {
 
     /// The streaming tables of the job that it reads, in lower case.
     pub fn reads(&self) -> impl Iterator<Item = &str> {
-        self.plan.streams.iter().filter_map(|stream| stream.streaming_table.as_deref())
+        self.plan.reads.iter().map(String::as_str)
     }
 
     /// The streaming table that it writes, in lower case.

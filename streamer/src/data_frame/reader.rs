@@ -55,7 +55,8 @@ impl<'a> DataStreamReader<'a> {
             conf: self.session.conf().clone(),
             zone: self.session.time_zone(),
             plan,
-            streams: vec![Stream { definition, table, streaming_table: None }],
+            streams: vec![Stream { definition, table }],
+            reads: Vec::new(),
             names,
         };
         Ok(DataFrame::new(self.session, frame))

@@ -25,6 +25,8 @@ pub(crate) struct Frame {
     pub(crate) zone: Tz,
     pub(crate) plan: LogicalPlan,
     pub(crate) streams: Vec<Stream>,
+    /// The streaming tables of the job that it reads, in lower case.
+    pub(crate) reads: Vec<String>,
     /// Of each session that it was made in.
     pub(crate) malformed: Vec<Arc<MalformedRecords>>,
     /// Its columns, as the user named them.
@@ -49,8 +51,8 @@ impl Frame {
         // Each batch is optimized for itself, with its own time; here it is for the errors.
         let optimized = state.optimize(&plan)?;
         check_joins(&optimized)?;
-        let Frame { context, conf, zone: time_zone, streams, malformed, names, .. } = self;
-        Ok(StreamingPlan { context, conf, plan, streams, malformed, names, output_mode, time_zone })
+        let Frame { context, conf, zone: time_zone, streams, reads, malformed, names, .. } = self;
+        Ok(StreamingPlan { context, conf, plan, streams, reads, malformed, names, output_mode, time_zone })
     }
 
     /// What a query over frames gives: `text` reads each under its name, in lower case.

@@ -48,6 +48,8 @@ pub struct StreamingPlan {
     pub(crate) conf: Conf,
     pub(crate) plan: LogicalPlan,
     pub(crate) streams: Vec<Stream>,
+    /// The streaming tables of the job that it reads, in lower case.
+    pub(crate) reads: Vec<String>,
     /// Of each session that a part of the query was made in.
     pub(crate) malformed: Vec<Arc<MalformedRecords>>,
     /// The columns of the result, as the user named them.
@@ -85,8 +87,6 @@ impl StreamingPlan {
 pub(crate) struct Stream {
     pub(crate) definition: Arc<dyn SourceDefinition>,
     pub(crate) table: Arc<StreamTable>,
-    /// The streaming table of the job that it reads, in lower case.
-    pub(crate) streaming_table: Option<String>,
 }
 
 #[derive(Debug, Error)]

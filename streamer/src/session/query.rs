@@ -23,7 +23,7 @@ use crate::operators::time_window::plan_windows;
 use crate::options::Options;
 use crate::output_mode::{self, OutputMode};
 use crate::schema;
-use crate::source::{self, SourceDefinition, StreamTable};
+use crate::source::{self, Declared, SourceDefinition, StreamTable};
 use crate::sql::relation::OperatorPlanner;
 use crate::sql::select_list;
 use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, TableDefinition, View};
@@ -46,7 +46,24 @@ impl Session {
         self.register_tables(&context, &mut select, options)?;
         let (plan, names) = plan_select(context.state(), &mut select)?;
         let malformed = vec![MalformedRecords::of(&context)];
-        Ok(Frame { context, conf: self.conf.clone(), zone: self.zone, plan, streams, malformed, names })
+        let reads = self.streaming_tables(select.streams.iter().chain(&select.tables));
+        Ok(Frame {
+            context,
+            conf: self.conf.clone(),
+            zone: self.zone,
+            plan,
+            streams,
+            reads,
+            malformed,
+            names,
+        })
+    }
+
+    /// Those that queries of the job write, in lower case.
+    fn streaming_tables<'a>(&self, relations: impl Iterator<Item = &'a Relation>) -> Vec<String> {
+        let is_one =
+            |relation: &&Relation| matches!(self.catalog.get(&relation.name), Some(Entry::StreamingTable(_)));
+        relations.filter(is_one).map(|relation| relation.name.to_lowercase()).collect()
     }
 
     fn register_streams(
@@ -61,16 +78,12 @@ impl Session {
             let table = Arc::new(StreamTable::new(definition.schema()));
             let provider = lowered(table.clone(), &relation.table, select)?;
             context.register_table(TableReference::bare(relation.table.as_str()), provider)?;
-            let streaming_table = match self.catalog.get(&relation.name) {
-                Some(Entry::StreamingTable(_)) => Some(relation.name.to_lowercase()),
-                _ => None,
-            };
-            streams.push(Stream { definition, table, streaming_table });
+            streams.push(Stream { definition, table });
         }
         Ok(streams)
     }
 
-    /// A declared table as a stream, or the topic of that name.
+    /// A table of the job as a stream, or the topic of that name.
     fn define_stream(
         &self,
         relation: &Relation,
@@ -79,54 +92,44 @@ impl Session {
         if let Some(declared) = self.declared.get(&relation.name.to_lowercase()) {
             return Ok(declared.clone());
         }
-        let table = match self.catalog.get(&relation.name) {
-            Some(Entry::Table(table)) => table,
-            Some(Entry::StreamingTable(table)) => return self.define_written(table, relation, defaults),
-            _ => return self.define("kafka", Some(&relation.name), defaults, None),
-        };
-        let (format, options) = read_options(table, defaults);
-        self.define(format, Some(&relation.name), &options, table.columns.as_deref())
+        match self.reading(relation, defaults)? {
+            Some(reading) => {
+                let time_zone = self.conf.session_time_zone();
+                Ok(source::stream(&reading.format, &reading.declared(&time_zone))?)
+            }
+            None => self.define("kafka", Some(&relation.name), defaults, None),
+        }
     }
 
-    /// A declared table that is read whole by each batch.
+    /// A table of the job that is read whole by each batch.
     fn define_table(
         &self,
         relation: &Relation,
         defaults: &Options,
     ) -> Result<Arc<dyn TableProvider>, QueryError> {
-        let Some(Entry::Table(table)) = self.catalog.get(&relation.name) else {
+        let Some(reading) = self.reading(relation, &of_consumer(defaults))? else {
             let (name, position) = (relation.name.clone(), relation.position);
             return Err(SqlError::TableNotFound { name, position }.into());
         };
-        let (format, options) = read_options(table, defaults);
-        let schema = self.declared_schema(table.columns.as_deref())?;
-        let options = with_topic(options, format, Some(&relation.name));
-        Ok(source::define_table(format, &options, schema, &self.conf.session_time_zone())?)
+        let time_zone = self.conf.session_time_zone();
+        Ok(source::static_table(&reading.format, &reading.declared(&time_zone))?)
     }
 
-    /// What other queries of the job write: the topic or the files of a streaming table.
-    fn define_written(
-        &self,
-        table: &WrittenTable,
-        relation: &Relation,
-        defaults: &Options,
-    ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
-        let WrittenTable { definition, columns } = table;
-        let format = definition.format.as_deref().unwrap_or("parquet");
-        if is_kafka(format) && definition.options.get("topic").is_some() {
-            return self.define(format, definition.options.get("topic"), defaults, None);
+    /// `None` for a name that no statement declares.
+    fn reading(&self, relation: &Relation, defaults: &Options) -> Result<Option<Reading>, QueryError> {
+        match self.catalog.get(&relation.name) {
+            Some(Entry::Table(table)) => {
+                let (format, options) = read_options(table, defaults);
+                Ok(Some(Reading {
+                    format: format.to_owned(),
+                    options: with_topic(options, format, Some(&relation.name)),
+                    schema: self.declared_schema(table.columns.as_deref())?,
+                    is_written_by_job: false,
+                }))
+            }
+            Some(Entry::StreamingTable(table)) => written(table, relation, defaults).map(Some),
+            _ => Ok(None),
         }
-        if columns.is_empty() {
-            let message = format!(
-                "the columns of the streaming table {} are not known yet: declare them, or put the query that writes it \
-                 before this one",
-                relation.name
-            );
-            return Err(SqlError::Analysis { message, position: relation.position }.into());
-        }
-        let schema = Arc::new(Schema::new(columns.clone()));
-        let time_zone = self.conf.session_time_zone();
-        Ok(source::define_written(format, &definition.options, schema, &time_zone)?)
     }
 
     /// `topic` is what a Kafka source reads that says nothing else. `columns` are in Spark's DDL.
@@ -165,6 +168,46 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// How a table of the job is read.
+struct Reading {
+    format: String,
+    options: Options,
+    schema: Option<SchemaRef>,
+    is_written_by_job: bool,
+}
+
+impl Reading {
+    fn declared<'a>(&'a self, time_zone: &'a str) -> Declared<'a> {
+        let Reading { options, schema, is_written_by_job, .. } = self;
+        Declared { options, schema: schema.clone(), time_zone, is_written_by_job: *is_written_by_job }
+    }
+}
+
+/// What other queries of the job write: the topic or the files of a streaming table.
+fn written(table: &WrittenTable, relation: &Relation, defaults: &Options) -> Result<Reading, QueryError> {
+    let WrittenTable { definition, columns } = table;
+    let format = definition.format.as_deref().unwrap_or("parquet").to_owned();
+    if is_kafka(&format) && definition.options.get("topic").is_some() {
+        let options = with_topic(defaults.clone(), &format, definition.options.get("topic"));
+        return Ok(Reading { format, options, schema: None, is_written_by_job: true });
+    }
+    if columns.is_empty() {
+        let message = format!(
+            "the columns of the streaming table {} are not known yet: declare them, or put the query that writes it before \
+             this one",
+            relation.name
+        );
+        return Err(SqlError::Analysis { message, position: relation.position }.into());
+    }
+    let schema = Some(Arc::new(Schema::new(columns.clone())));
+    Ok(Reading { format, options: definition.options.clone(), schema, is_written_by_job: true })
+}
+
+/// Where streams begin, and how much a batch takes, says nothing of tables that are read whole.
+fn of_consumer(defaults: &Options) -> Options {
+    defaults.iter().filter(|(key, _)| key.to_lowercase().starts_with("kafka.")).collect()
 }
 
 /// A table's format, and its options; `defaults` are those of Kafka sources.
@@ -253,7 +296,7 @@ impl Names for QueryNames<'_> {
     }
 
     fn is_table(&self, name: &str) -> bool {
-        matches!(self.catalog.get(name), Some(Entry::Table(_)))
+        matches!(self.catalog.get(name), Some(Entry::Table(_) | Entry::StreamingTable(_)))
     }
 
     fn view(&self, name: &str) -> Option<Arc<View>> {

@@ -24,13 +24,13 @@ pub struct SourceFormat {
     table: Option<fn(&Declared<'_>) -> Table>,
 }
 
-/// What a statement says of a stream, beside its format.
-pub(super) struct Declared<'a> {
-    pub(super) options: &'a Options,
-    pub(super) schema: Option<SchemaRef>,
-    pub(super) time_zone: &'a str,
+/// What a statement says of a stream or a table, beside its format.
+pub(crate) struct Declared<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) schema: Option<SchemaRef>,
+    pub(crate) time_zone: &'a str,
     /// Another query of the job writes it, and may not have begun.
-    pub(super) is_written_by_job: bool,
+    pub(crate) is_written_by_job: bool,
 }
 
 type Defined = Result<Arc<dyn SourceDefinition>, SourceError>;
@@ -86,30 +86,18 @@ pub fn define(
     schema: Option<SchemaRef>,
     time_zone: &str,
 ) -> Result<Arc<dyn SourceDefinition>, SourceError> {
-    (known(format)?.define)(&Declared { options, schema, time_zone, is_written_by_job: false })
+    stream(format, &Declared { options, schema, time_zone, is_written_by_job: false })
 }
 
-/// As [`define`], for what another query of the job writes: it need not be there yet.
-pub(crate) fn define_written(
-    format: &str,
-    options: &Options,
-    schema: SchemaRef,
-    time_zone: &str,
-) -> Result<Arc<dyn SourceDefinition>, SourceError> {
-    let schema = Some(schema);
-    (known(format)?.define)(&Declared { options, schema, time_zone, is_written_by_job: true })
+pub(crate) fn stream(format: &str, declared: &Declared<'_>) -> Defined {
+    (known(format)?.define)(declared)
 }
 
-/// As [`define`], for a table that is no stream: whoever scans it reads what is there then.
-pub(crate) fn define_table(
-    format: &str,
-    options: &Options,
-    schema: Option<SchemaRef>,
-    time_zone: &str,
-) -> Result<Arc<dyn TableProvider>, SourceError> {
+/// A table that is no stream: whoever scans it reads what is there then.
+pub(crate) fn table(format: &str, declared: &Declared<'_>) -> Table {
     let known = known(format)?;
     match known.table {
-        Some(table) => table(&Declared { options, schema, time_zone, is_written_by_job: false }),
+        Some(table) => table(declared),
         None => Err(SourceError::OnlyStream { format: known.name }),
     }
 }

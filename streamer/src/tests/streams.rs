@@ -269,6 +269,7 @@ impl Query {
             conf,
             plan,
             streams,
+            reads: Vec::new(),
             malformed,
             names,
             output_mode: self.mode,
@@ -302,7 +303,7 @@ async fn register(
         plan = EventTimeWatermark::plan(plan, Column::new_unqualified("ts"), delay_ms)?;
     }
     context.register_table(name, Arc::new(ViewTable::new(plan, None)))?;
-    Ok(Some(Stream { definition: Arc::new(pieces.clone()), table, streaming_table: None }))
+    Ok(Some(Stream { definition: Arc::new(pieces.clone()), table }))
 }
 
 /// Keeps what a query gives out and tells.

@@ -112,6 +112,36 @@ async fn files_have_the_columns_that_are_declared_or_those_that_they_show() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_query_of_the_job_writes_is_read_whole() {
+    let bench = Bench::start().await;
+    for topic in ["names", "orders", "known"] {
+        bench.kafka.create(topic, 1).await;
+    }
+    bench.kafka.put("names", 0, ["1 ann", "2 bob"]).await;
+    bench.kafka.put("orders", 0, ["2", "3"]).await;
+    let folder = bench.path("known").display().to_string().replace('\\', "\\\\");
+    for (target, columns, read) in [
+        (format!("json OPTIONS (path '{folder}')"), ["id", "name"], ["id", "name"]),
+        (
+            "kafka OPTIONS (topic 'known')".to_owned(),
+            ["key", "value"],
+            ["CAST(key AS STRING)", "CAST(value AS STRING)"],
+        ),
+    ] {
+        let ([key, value], [id, name]) = (columns, read);
+        let job = format!(
+            "CREATE STREAMING TABLE known USING {target} AS SELECT split_part(CAST(value AS STRING), ' ', 1) AS {key},
+               split_part(CAST(value AS STRING), ' ', 2) AS {value} FROM STREAM names;
+             SELECT CAST(o.value AS STRING) AS id, n.name FROM STREAM orders o
+               LEFT JOIN (SELECT {id} AS id, {name} AS name FROM known) n ON CAST(o.value AS STRING) = n.id;"
+        );
+        let run = bench.run(&job, &["--starting-offsets", "earliest"]).succeeded();
+        assert_eq!(sorted(run.rows()), [r#"{"id":"2","name":"bob"}"#, r#"{"id":"3"}"#], "{target}");
+        fs::remove_dir_all(bench.path("cp")).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_read_whole_is_refused() {
     let bench = Bench::start().await;
     for (view, message) in [

@@ -103,7 +103,7 @@ async fn table(name: &str, sql: &str) -> Frame {
     let table = Arc::new(MemTable::try_new(schema, vec![rows]).unwrap());
     let plan = LogicalPlanBuilder::scan(name, provider_as_source(table), None).unwrap().build().unwrap();
     let zone = session.time_zone();
-    Frame { context, conf, zone, plan, streams: Vec::new(), malformed: Vec::new(), names }
+    Frame { context, conf, zone, plan, streams: Vec::new(), reads: Vec::new(), malformed: Vec::new(), names }
 }
 
 async fn check(golden: &str, rows: &str) {
