@@ -35,6 +35,7 @@ pub mod session;
 pub mod set_aside;
 pub mod sink;
 pub mod source;
+mod spark_settings;
 pub mod sql;
 pub mod state;
 pub mod stop;

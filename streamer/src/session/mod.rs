@@ -4,6 +4,7 @@ mod context;
 mod frame;
 mod literals;
 mod query;
+mod reading;
 pub(crate) mod written_table;
 
 use std::collections::{BTreeMap, HashMap};

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{Fields, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{Column, SchemaError, TableReference};
 use datafusion::datasource::{ViewTable, provider_as_source};
@@ -15,18 +14,17 @@ use datafusion::sql::sqlparser;
 use futures::FutureExt;
 
 use super::literals::with_spark_literals;
-use super::{Frame, QueryError, Session, Stream, StreamingPlan, has_subscription, is_kafka};
-use crate::catalog::{Catalog, Entry, WrittenTable};
+use super::{Frame, QueryError, Session, Stream, StreamingPlan};
+use crate::catalog::{Catalog, Entry};
 use crate::kafka::schema::written_name;
 use crate::malformed_records::MalformedRecords;
 use crate::operators::time_window::plan_windows;
 use crate::options::Options;
 use crate::output_mode::{self, OutputMode};
-use crate::schema;
-use crate::source::{self, Declared, SourceDefinition, StreamTable};
+use crate::source::StreamTable;
 use crate::sql::relation::OperatorPlanner;
 use crate::sql::select_list;
-use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, TableDefinition, View};
+use crate::sql::{Names, Position, QueryText, Relation, SqlError, StreamingSelect, View};
 
 impl Session {
     pub(crate) fn plan_query(
@@ -83,78 +81,6 @@ impl Session {
         Ok(streams)
     }
 
-    /// A table of the job as a stream, or the topic of that name.
-    fn define_stream(
-        &self,
-        relation: &Relation,
-        defaults: &Options,
-    ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
-        if let Some(declared) = self.declared.get(&relation.name.to_lowercase()) {
-            return Ok(declared.clone());
-        }
-        match self.reading(relation, defaults)? {
-            Some(reading) => {
-                let time_zone = self.conf.session_time_zone();
-                Ok(source::stream(&reading.format, &reading.declared(&time_zone))?)
-            }
-            None => self.define("kafka", Some(&relation.name), defaults, None),
-        }
-    }
-
-    /// A table of the job that is read whole by each batch.
-    fn define_table(
-        &self,
-        relation: &Relation,
-        defaults: &Options,
-    ) -> Result<Arc<dyn TableProvider>, QueryError> {
-        let Some(reading) = self.reading(relation, &of_consumer(defaults))? else {
-            let (name, position) = (relation.name.clone(), relation.position);
-            return Err(SqlError::TableNotFound { name, position }.into());
-        };
-        let time_zone = self.conf.session_time_zone();
-        Ok(source::static_table(&reading.format, &reading.declared(&time_zone))?)
-    }
-
-    /// `None` for a name that no statement declares.
-    fn reading(&self, relation: &Relation, defaults: &Options) -> Result<Option<Reading>, QueryError> {
-        match self.catalog.get(&relation.name) {
-            Some(Entry::Table(table)) => {
-                let (format, options) = read_options(table, defaults);
-                Ok(Some(Reading {
-                    format: format.to_owned(),
-                    options: with_topic(options, format, Some(&relation.name)),
-                    schema: self.declared_schema(table.columns.as_deref())?,
-                    is_written_by_job: false,
-                }))
-            }
-            Some(Entry::StreamingTable(table)) => written(table, relation, defaults).map(Some),
-            _ => Ok(None),
-        }
-    }
-
-    /// `topic` is what a Kafka source reads that says nothing else. `columns` are in Spark's DDL.
-    pub(crate) fn define(
-        &self,
-        format: &str,
-        topic: Option<&str>,
-        options: &Options,
-        columns: Option<&str>,
-    ) -> Result<Arc<dyn SourceDefinition>, QueryError> {
-        let schema = self.declared_schema(columns)?;
-        let options = with_topic(options.clone(), format, topic);
-        Ok(source::define(format, &options, schema, &self.conf.session_time_zone())?)
-    }
-
-    fn declared_schema(&self, columns: Option<&str>) -> Result<Option<SchemaRef>, QueryError> {
-        Ok(self.declared_columns(columns)?.map(|fields| Arc::new(Schema::new(fields))))
-    }
-
-    /// Spark's DDL.
-    pub(crate) fn declared_columns(&self, columns: Option<&str>) -> Result<Option<Fields>, QueryError> {
-        let time_zone = self.conf.session_time_zone();
-        Ok(columns.map(|columns| schema::parse_columns(columns, &time_zone)).transpose()?)
-    }
-
     fn register_tables(
         &self,
         context: &SessionContext,
@@ -168,65 +94,6 @@ impl Session {
         }
         Ok(())
     }
-}
-
-/// How a table of the job is read.
-struct Reading {
-    format: String,
-    options: Options,
-    schema: Option<SchemaRef>,
-    is_written_by_job: bool,
-}
-
-impl Reading {
-    fn declared<'a>(&'a self, time_zone: &'a str) -> Declared<'a> {
-        let Reading { options, schema, is_written_by_job, .. } = self;
-        Declared { options, schema: schema.clone(), time_zone, is_written_by_job: *is_written_by_job }
-    }
-}
-
-/// What other queries of the job write: the topic or the files of a streaming table.
-fn written(table: &WrittenTable, relation: &Relation, defaults: &Options) -> Result<Reading, QueryError> {
-    let WrittenTable { definition, columns } = table;
-    let format = definition.format.as_deref().unwrap_or("parquet").to_owned();
-    if is_kafka(&format) && definition.options.get("topic").is_some() {
-        let options = with_topic(defaults.clone(), &format, definition.options.get("topic"));
-        return Ok(Reading { format, options, schema: None, is_written_by_job: true });
-    }
-    if columns.is_empty() {
-        let message = format!(
-            "the columns of the streaming table {} are not known yet: declare them, or put the query that writes it before \
-             this one",
-            relation.name
-        );
-        return Err(SqlError::Analysis { message, position: relation.position }.into());
-    }
-    let schema = Some(Arc::new(Schema::new(columns.clone())));
-    Ok(Reading { format, options: definition.options.clone(), schema, is_written_by_job: true })
-}
-
-/// Where streams begin, and how much a batch takes, says nothing of tables that are read whole.
-fn of_consumer(defaults: &Options) -> Options {
-    defaults.iter().filter(|(key, _)| key.to_lowercase().starts_with("kafka.")).collect()
-}
-
-/// A table's format, and its options; `defaults` are those of Kafka sources.
-fn read_options<'a>(table: &'a TableDefinition, defaults: &Options) -> (&'a str, Options) {
-    let format = table.format.as_deref().unwrap_or("parquet");
-    if !is_kafka(format) {
-        return (format, table.options.clone());
-    }
-    let mut options = defaults.clone();
-    table.options.iter().for_each(|(key, value)| options.set(key, value));
-    (format, options)
-}
-
-/// What a Kafka source reads that says nothing else.
-fn with_topic(mut options: Options, format: &str, topic: Option<&str>) -> Options {
-    if let Some(topic) = topic.filter(|_| is_kafka(format) && !has_subscription(&options)) {
-        options.set("subscribe", topic);
-    }
-    options
 }
 
 /// The plan of a SELECT whose tables `state` knows, and the names of its columns.
