@@ -18,12 +18,12 @@ pub(super) fn write_out(expr: &mut Expr) {
         let number = |number: &str| Expr::Value(Value::Number(number.to_owned(), false).into());
         let micros =
             ast::function("pmod", vec![ast::function("unix_micros", vec![time]), number("60000000")]);
-        let seconds = Expr::BinaryOp {
-            left: Box::new(ast::cast(micros, DataType::Decimal(ExactNumberInfo::PrecisionAndScale(14, 6)))),
-            op: BinaryOperator::Divide,
-            right: Box::new(number("1000000")),
-        };
+        let micros = ast::cast(micros, DataType::Decimal(ExactNumberInfo::PrecisionAndScale(14, 6)));
+        let seconds = ast::binary(micros, BinaryOperator::Divide, number("1000000"));
         *expr = ast::cast(seconds, DataType::Decimal(ExactNumberInfo::PrecisionAndScale(8, 6)));
+    }
+    if let Some(any) = tuple_in(expr) {
+        *expr = any;
     }
     if let Some(any) = like_any(expr) {
         *expr = any;
@@ -52,6 +52,30 @@ pub(super) fn name_except(body: &mut SetExpr) {
     }
 }
 
+/// `(a, b) IN ((1, 'x'), …)` as `(a = 1 AND b = 'x') OR …`.
+fn tuple_in(expr: &Expr) -> Option<Expr> {
+    let Expr::InList { expr, list, negated } = expr else {
+        return None;
+    };
+    let Expr::Tuple(columns) = expr.as_ref() else {
+        return None;
+    };
+    let rows = list.iter().map(|row| {
+        let Expr::Tuple(values) = row else {
+            return None;
+        };
+        let pairs = columns.iter().zip(values);
+        let equal =
+            pairs.map(|(column, value)| ast::binary(column.clone(), BinaryOperator::Eq, value.clone()));
+        let all = equal.reduce(|all, equal| ast::binary(all, BinaryOperator::And, equal));
+        all.filter(|_| columns.len() == values.len()).map(|all| Expr::Nested(Box::new(all)))
+    });
+    let rows = rows.collect::<Option<Vec<_>>>()?;
+    let any = rows.into_iter().reduce(|any, row| ast::binary(any, BinaryOperator::Or, row))?;
+    let any = Expr::Nested(Box::new(any));
+    Some(if *negated { ast::not(any) } else { any })
+}
+
 /// `s LIKE ANY ('a%', 'b%')` as `s LIKE 'a%' OR s LIKE 'b%'`.
 fn like_any(expr: &Expr) -> Option<Expr> {
     let (Expr::Like { any: true, negated, pattern, .. } | Expr::ILike { any: true, negated, pattern, .. }) =
@@ -74,7 +98,7 @@ fn like_any(expr: &Expr) -> Option<Expr> {
         }
         like
     };
-    let any = patterns.into_iter().map(one).reduce(ast::or)?;
+    let any = patterns.into_iter().map(one).reduce(|any, like| ast::binary(any, BinaryOperator::Or, like))?;
     let any = Expr::Nested(Box::new(any));
     Some(if negated { ast::not(any) } else { any })
 }

@@ -90,10 +90,9 @@ fn difference(unit: &str, start: &Expr, end: &Expr) -> Option<Expr> {
         _ => return None,
     };
     let of = |time: &Expr| ast::function("unix_micros", vec![ast::cast(time.clone(), timestamp())]);
-    let binary = |left, op, right| Expr::BinaryOp { left: Box::new(left), op, right: Box::new(right) };
-    let between = Expr::Nested(Box::new(binary(of(end), BinaryOperator::Minus, of(start))));
+    let between = Expr::Nested(Box::new(ast::binary(of(end), BinaryOperator::Minus, of(start))));
     let unit = Expr::Value(Value::Number(micros.to_string(), false).into());
-    Some(Expr::Nested(Box::new(binary(between, BinaryOperator::MyIntegerDivide, unit))))
+    Some(Expr::Nested(Box::new(ast::binary(between, BinaryOperator::MyIntegerDivide, unit))))
 }
 
 fn timestamp() -> DataType {
@@ -125,6 +124,6 @@ fn added(unit: &str, count: &Expr, time: &Expr) -> Option<Expr> {
     let parts = (0..7).map(|part| if part == place { whole(times) } else { zero() });
     let interval = ast::function("make_interval", parts.collect());
     let time = ast::cast(time.clone(), timestamp());
-    let sum = Expr::BinaryOp { left: Box::new(time), op: BinaryOperator::Plus, right: Box::new(interval) };
+    let sum = ast::binary(time, BinaryOperator::Plus, interval);
     Some(Expr::Nested(Box::new(sum)))
 }

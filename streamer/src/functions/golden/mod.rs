@@ -1,6 +1,8 @@
 //! Expressions and queries beside what Spark 4.1.1 answers in the zone Europe/Berlin (`make.py`). Those that differ are listed in
 //! `differences.txt`: the list is to become shorter, and a test fails when it is not true any more.
 
+mod mutations;
+
 use std::sync::Arc;
 
 use datafusion::arrow::record_batch::RecordBatch;
