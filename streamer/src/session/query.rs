@@ -152,6 +152,20 @@ fn lowered(
     Ok(Arc::new(ViewTable::new(plan, None)))
 }
 
+/// Without what is for those who work on DataFusion: further lines, and pieces of syntax as Rust shows them.
+fn in_short(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    match line.split_once("Unsupported ast node ") {
+        Some((_, node)) => node
+            .trim_start_matches("in sqltorel: ")
+            .split([' ', '{', '('])
+            .find(|word| !word.is_empty())
+            .unwrap_or(line)
+            .to_uppercase(),
+        None => line.to_owned(),
+    }
+}
+
 struct QueryNames<'a> {
     state: &'a SessionState,
     catalog: &'a Catalog,
@@ -188,12 +202,13 @@ fn analysis_error(error: &DataFusionError, select: &StreamingSelect) -> QueryErr
         };
         return unresolved.into();
     }
-    // What follows on further lines is for those who work on DataFusion.
     let message = match root {
-        DataFusionError::Plan(message) | DataFusionError::NotImplemented(message) => message.clone(),
-        other => other.strip_backtrace(),
+        DataFusionError::NotImplemented(message) => {
+            format!("Ottla does not serve this yet: {}", in_short(message))
+        }
+        DataFusionError::Plan(message) => in_short(message),
+        other => in_short(&other.strip_backtrace()),
     };
-    let message = message.lines().next().unwrap_or_default().to_owned();
     let error = match error.diagnostic().and_then(|diagnostic| diagnostic.span) {
         Some(span) => SqlError::Analysis {
             message,

@@ -41,14 +41,18 @@ pub(super) fn write_out(expr: &mut Expr) {
     }
 }
 
-/// Spark has MINUS for EXCEPT.
-pub(super) fn name_except(body: &mut SetExpr) {
-    if let SetExpr::SetOperation { op, left, right, .. } = body {
-        if *op == SetOperator::Minus {
-            *op = SetOperator::Except;
+/// Spark has MINUS for EXCEPT, and DISTRIBUTE BY, which says where rows are computed and changes none.
+pub(super) fn in_words_of_the_planner(body: &mut SetExpr) {
+    match body {
+        SetExpr::SetOperation { op, left, right, .. } => {
+            if *op == SetOperator::Minus {
+                *op = SetOperator::Except;
+            }
+            in_words_of_the_planner(left);
+            in_words_of_the_planner(right);
         }
-        name_except(left);
-        name_except(right);
+        SetExpr::Select(select) => select.distribute_by.clear(),
+        _ => {}
     }
 }
 

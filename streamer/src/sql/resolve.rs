@@ -145,7 +145,7 @@ impl VisitorMut for Resolver<'_> {
     type Break = SqlError;
 
     fn pre_visit_query(&mut self, query: &mut Query) -> ControlFlow<SqlError> {
-        operators::name_except(&mut query.body);
+        operators::in_words_of_the_planner(&mut query.body);
         self.remember_aliases(&query.body);
         ControlFlow::Continue(())
     }
@@ -187,9 +187,14 @@ impl VisitorMut for Resolver<'_> {
 
 impl Resolver<'_> {
     fn relation(&mut self, relation: &mut TableFactor) -> Result<(), SqlError> {
-        let TableFactor::Table { name, alias, .. } = &mut *relation else {
+        let TableFactor::Table { name, alias, sample, .. } = &mut *relation else {
             return Ok(());
         };
+        if sample.is_some() {
+            return Err(SqlError::Unpositioned(format!(
+                "TABLESAMPLE, as {name} has it, is not served by Ottla"
+            )));
+        }
         let Some(ObjectNamePart::Identifier(written)) = name.0.last().cloned() else {
             return Err(SqlError::NotServed(format!("the table {name}")));
         };
