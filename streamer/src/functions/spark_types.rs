@@ -213,7 +213,9 @@ impl SparkTypes {
     /// `None` where Arrow casts as Spark does.
     fn cast(&self, inner: &Expr, target: &DataType, is_try: bool, schema: &DFSchema) -> Result<Option<Expr>> {
         let from = inner.get_type(schema)?;
-        refuse_cast(&from, target)?;
+        if self.ansi {
+            refuse_cast(&from, target)?;
+        }
         if *target == DataType::Utf8 && CastToString::differs_from_arrow(&from) {
             return Ok(Some(self.to_string(inner.clone())));
         }

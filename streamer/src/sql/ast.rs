@@ -2,10 +2,10 @@
 
 use datafusion::sql::sqlparser::ast::helpers::attached_token::AttachedToken;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
-    FunctionArguments, GroupByExpr, Ident, LambdaFunction, ObjectName, Query, Select, SelectFlavor,
-    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor, TableWithJoins,
-    UnaryOperator, WildcardAdditionalOptions,
+    AccessExpr, BinaryOperator, CastKind, DataType, Expr, Function, FunctionArg, FunctionArgExpr,
+    FunctionArgumentList, FunctionArguments, GroupByExpr, Ident, LambdaFunction, ObjectName, Query, Select,
+    SelectFlavor, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, TableAlias, TableFactor,
+    TableWithJoins, UnaryOperator, Value, WildcardAdditionalOptions,
 };
 
 pub(super) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
@@ -46,6 +46,15 @@ pub(super) fn all_of(table: &str) -> SelectItem {
 
 pub(super) fn cast(expr: Expr, data_type: DataType) -> Expr {
     Expr::Cast { kind: CastKind::Cast, expr: Box::new(expr), data_type, array: false, format: None }
+}
+
+/// `value.a.b`, in the planner's words `value['a']['b']`.
+pub(super) fn fields_of(value: Expr, fields: &[Ident]) -> Expr {
+    if fields.is_empty() {
+        return value;
+    }
+    let field = |field: &Ident| AccessExpr::Dot(Expr::value(Value::SingleQuotedString(field.value.clone())));
+    Expr::CompoundFieldAccess { root: Box::new(value), access_chain: fields.iter().map(field).collect() }
 }
 
 /// The names of a lambda's parameters, in lower case.

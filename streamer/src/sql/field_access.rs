@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Ident, Query, Value, VisitMut, VisitorMut};
+use datafusion::sql::sqlparser::ast::{AccessExpr, Expr, Query, Value, VisitMut, VisitorMut};
 
 use super::ast;
 
@@ -29,11 +29,7 @@ impl VisitorMut for Accesses {
             && let [parameter, fields @ ..] = parts.as_slice()
             && self.parameters.iter().flatten().any(|known| *known == parameter.value.to_lowercase())
         {
-            let field =
-                |field: &Ident| AccessExpr::Dot(Expr::value(Value::SingleQuotedString(field.value.clone())));
-            let root = Box::new(Expr::Identifier(parameter.clone()));
-            let access_chain = fields.iter().map(field).collect();
-            *expr = Expr::CompoundFieldAccess { root, access_chain };
+            *expr = ast::fields_of(Expr::Identifier(parameter.clone()), fields);
             return ControlFlow::Continue(());
         }
         let Expr::CompoundFieldAccess { root, access_chain } = expr else {

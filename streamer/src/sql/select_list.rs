@@ -139,12 +139,14 @@ impl Lists<'_> {
         }
         let all = SelectItem::Wildcard(WildcardAdditionalOptions::default());
         let columns = if select.from.is_empty() { None } else { Some(self.plan(select, all)?) };
-        let is_column = |name: &String| {
-            columns
-                .as_ref()
-                .is_some_and(|plan| plan.schema().fields().iter().any(|field| field.name() == name))
+        let of_relations = |name: &String| {
+            columns.as_ref().is_some_and(|plan| {
+                plan.schema().iter().any(|(relation, field)| {
+                    field.name() == name || relation.is_some_and(|relation| relation.table() == name)
+                })
+            })
         };
-        aliases.used.retain(|name| !is_column(name));
+        aliases.used.retain(|name| !of_relations(name));
         (aliases.of, aliases.puts_in) = (Vec::new(), true);
         aliases.visit_all(&mut select.projection);
         Ok(())
@@ -276,19 +278,25 @@ impl VisitorMut for Aliases {
         if matches!(expr, Expr::Lambda(_)) {
             self.parameters.pop();
         }
-        if let Expr::Identifier(name) = &*expr
-            && self.queries == 0
-            && !self.parameters.iter().flatten().any(|parameter| *parameter == name.value.to_lowercase())
-        {
-            let name = name.value.to_lowercase();
-            let meant = self.of.iter().rfind(|(alias, _)| *alias == name).map(|(_, meant)| meant.clone());
-            match meant {
-                Some(meant) if self.puts_in && self.used.contains(&name) => {
-                    *expr = Expr::Nested(Box::new(meant));
-                }
-                Some(_) if !self.puts_in => drop(self.used.replace(name)),
-                _ => {}
+        let (name, fields) = match &*expr {
+            Expr::Identifier(name) => (name, Vec::new()),
+            Expr::CompoundIdentifier(parts) => match parts.split_first() {
+                Some((name, fields)) => (name, fields.to_vec()),
+                None => return ControlFlow::Continue(()),
+            },
+            _ => return ControlFlow::Continue(()),
+        };
+        let name = name.value.to_lowercase();
+        if self.queries > 0 || self.parameters.iter().flatten().any(|parameter| *parameter == name) {
+            return ControlFlow::Continue(());
+        }
+        let meant = self.of.iter().rfind(|(alias, _)| *alias == name).map(|(_, meant)| meant.clone());
+        match meant {
+            Some(meant) if self.puts_in && self.used.contains(&name) => {
+                *expr = super::ast::fields_of(Expr::Nested(Box::new(meant)), &fields);
             }
+            Some(_) if !self.puts_in => drop(self.used.replace(name)),
+            _ => {}
         }
         ControlFlow::Continue(())
     }
