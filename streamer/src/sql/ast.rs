@@ -26,15 +26,19 @@ pub(super) fn function(name: &str, arguments: Vec<Expr>) -> Expr {
 /// The name of a function in lower case, and its arguments; `None` with DISTINCT, or where one of them is more than an
 /// expression.
 pub(super) fn plain_call(call: &Function) -> Option<(String, Vec<&Expr>)> {
-    let FunctionArguments::List(list) = &call.args else {
-        return None;
+    let name = call.name.to_string().trim_matches('`').to_lowercase();
+    let list = match &call.args {
+        FunctionArguments::List(list) => list,
+        // `current_timestamp` without parentheses.
+        FunctionArguments::None => return Some((name, Vec::new())),
+        FunctionArguments::Subquery(_) => return None,
     };
     let arguments = list.args.iter().map(|argument| match argument {
         FunctionArg::Unnamed(FunctionArgExpr::Expr(argument)) => Some(argument),
         _ => None,
     });
     let arguments = arguments.collect::<Option<_>>().filter(|_| list.duplicate_treatment.is_none())?;
-    Some((call.name.to_string().trim_matches('`').to_lowercase(), arguments))
+    Some((name, arguments))
 }
 
 /// `table.*`

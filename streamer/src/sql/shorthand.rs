@@ -43,6 +43,8 @@ const SHORTHANDS: &[(&str, usize, &str)] = &[
     ("try_divide", 2, "$1 / nullif($2, 0)"),
     ("try_mod", 2, "$1 % nullif($2, 0)"),
     // Times.
+    ("now", 0, "CAST(now() AS TIMESTAMP)"),
+    ("current_timestamp", 0, "CAST(now() AS TIMESTAMP)"),
     ("year", 1, "date_part('YEAR', $1)"),
     ("quarter", 1, "date_part('QUARTER', $1)"),
     ("month", 1, "date_part('MONTH', $1)"),

@@ -54,6 +54,12 @@ async fn groups_by_the_time_of_the_batch_are_those_of_each_batch() {
         assert_eq!(query.process_all_available().await.unwrap(), [r#"{"n":1}"#]);
     }
     assert_eq!(query.state_rows(), [2]);
+    let sql = "SELECT window.end > current_timestamp AS ahead, count(*) AS n FROM STREAM s \
+               GROUP BY window(current_timestamp(), '36500 days')";
+    let mut query = kit.start(sql, crate::output_mode::OutputMode::Update).await.unwrap();
+    assert_eq!(query.process_all_available().await.unwrap(), [r#"{"ahead":true,"n":2}"#]);
+    stream.push(&[r#"{"k":1}"#]).unwrap();
+    assert_eq!(query.process_all_available().await.unwrap(), [r#"{"ahead":true,"n":3}"#]);
 }
 
 #[tokio::test]
