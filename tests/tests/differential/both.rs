@@ -49,13 +49,30 @@ impl Both {
     ) {
         let frame =
             encode_request(1, Some("differential"), version, request).expect("the schema has it").to_bytes();
-        let [ottla, kafka] = self.exchange(&frame).await.map(|outcome| match outcome {
-            Outcome::Closed => Outcome::Closed,
-            Outcome::Answered(frame) => {
-                let (_, response) = decode_response::<R>(frame, version).expect("a response of its version");
-                Outcome::Answered(essence(response))
+        let of = |outcome| essence_of::<R, E>(outcome, version, &essence);
+        let [ottla, kafka] = self.exchange(&frame).await.map(of);
+        self.compare(what, &ottla, &kafka);
+    }
+
+    /// As [`Both::ask`], about something that was changed: Kafka's controller answers before its brokers know of it, so
+    /// Kafka is asked again for a while.
+    pub(crate) async fn ask_after_change<R: Request + Clone, E: Debug + PartialEq>(
+        &mut self,
+        what: &str,
+        version: i16,
+        request: R,
+        essence: impl Fn(R::Response) -> E,
+    ) {
+        let frame =
+            encode_request(1, Some("differential"), version, request).expect("the schema has it").to_bytes();
+        let ottla = essence_of::<R, E>(self.ottla.exchange(&frame).await, version, &essence);
+        let limit = tokio::time::Instant::now() + LIMIT;
+        let kafka = loop {
+            let kafka = essence_of::<R, E>(self.kafka.exchange(&frame).await, version, &essence);
+            if kafka == ottla || tokio::time::Instant::now() > limit {
+                break kafka;
             }
-        });
+        };
         self.compare(what, &ottla, &kafka);
     }
 
@@ -108,6 +125,20 @@ impl Both {
         self.asked += 1;
         if ottla != kafka {
             self.differences.push(format!("{what}: Ottla {ottla:?}, Kafka {kafka:?}"));
+        }
+    }
+}
+
+fn essence_of<R: Request, E>(
+    outcome: Outcome<Bytes>,
+    version: i16,
+    essence: impl Fn(R::Response) -> E,
+) -> Outcome<E> {
+    match outcome {
+        Outcome::Closed => Outcome::Closed,
+        Outcome::Answered(frame) => {
+            let (_, response) = decode_response::<R>(frame, version).expect("a response of its version");
+            Outcome::Answered(essence(response))
         }
     }
 }

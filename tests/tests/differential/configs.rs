@@ -86,7 +86,7 @@ async fn describe_setting(both: &mut Both, what: &str, name: &str) {
     let resource = resource.with_resource_name(text(TOPIC)).with_configuration_keys(Some(vec![text(name)]));
     let request =
         DescribeConfigsRequest::default().with_resources(vec![resource]).with_include_synonyms(true);
-    both.ask(&format!("DescribeConfigs: {name} {what}"), 4, request, |response| {
+    both.ask_after_change(&format!("DescribeConfigs: {name} {what}"), 4, request, |response| {
         let configs = response.results.into_iter().flat_map(|result| result.configs).map(|config| {
             let synonyms = config.synonyms.into_iter().map(|synonym| {
                 (synonym.name.to_string(), synonym.value.map(|value| value.to_string()), synonym.source)
