@@ -13,7 +13,7 @@ use super::error::{Position, SqlError};
 use super::from_clause::{self, Watermark};
 use super::relation::RelationOperator;
 use super::resolve::Relation;
-use super::tokens::{Spelling, Tokens, is_word, join_strings, name_exists, unexpected};
+use super::tokens::{Spelling, Tokens, is_word, join_strings, name_exists, name_structs, unexpected};
 use super::{field_access, generator, interval, number_literal, time_window};
 
 /// A query as it was written. Which names mean what is another question: see [`QueryText::resolve`].
@@ -48,7 +48,7 @@ impl QueryText {
         }
         let from = from_clause::rewrite(tokens)?;
         let (streams, watermarks) = (from.streams, from.watermarks);
-        let written = name_exists(join_strings(interval::plain(&from.tokens)));
+        let written = name_structs(name_exists(join_strings(interval::plain(&from.tokens))));
         let tokens = tokens.with(number_literal::write_out(written));
         let mut parser = Parser::new(&SparkDialect).with_tokens_with_locations(tokens.tokens.clone());
         let mut query = parser.parse_query().map_err(|error| syntax_error(&error, &parser, &tokens))?;

@@ -41,6 +41,31 @@ impl Spelling {
     }
 }
 
+/// `struct(*)` and `struct(t.*)` as a call of `named_struct`: the parser knows no `*` in a struct.
+pub(super) fn name_structs(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is_of_all = |place: usize| {
+        let rest = tokens.get(place..).unwrap_or_default();
+        let [name, open, arguments @ ..] = rest else {
+            return false;
+        };
+        let mut arguments = arguments.iter().map(|token| &token.token).peekable();
+        while matches!(arguments.peek(), Some(Token::Word(_))) {
+            arguments.next();
+            if arguments.next() != Some(&Token::Period) {
+                return false;
+            }
+        }
+        is_word(&name.token, "struct") && open.token == Token::LParen && arguments.next() == Some(&Token::Mul)
+    };
+    let of_all: Vec<_> = (0..tokens.len()).filter(|place| is_of_all(*place)).collect();
+    for place in of_all {
+        if let Some(token) = tokens.get_mut(place) {
+            token.token = Token::make_word("named_struct", None);
+        }
+    }
+    tokens
+}
+
 /// `exists(array, x -> …)` under the name that DataFusion has for it: `EXISTS (` begins a subquery for the parser.
 pub(super) fn name_exists(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
     let is_call: Vec<bool> = (0..tokens.len())

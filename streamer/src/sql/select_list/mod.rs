@@ -1,9 +1,12 @@
 //! What stands in a SELECT list and DataFusion's planner does not know: `j.*` of a struct, whose fields are columns, and
-//! columns that are made of others of the list, as in `SELECT a + 1 AS b, b * 2 AS c`.
+//! columns that are made of others of the list, as in `SELECT a + 1 AS b, b * 2 AS c`, and `*` as arguments: `struct(*)`.
 //!
 //! Only the relations of the SELECT tell what a name is, so these are planned first.
 
-use std::collections::BTreeSet;
+mod aliases;
+mod starred_calls;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::arrow::datatypes::{DataType, Fields};
@@ -14,17 +17,23 @@ use datafusion::sql::sqlparser::ast::{
     Statement, VisitMut, VisitorMut, WildcardAdditionalOptions, With,
 };
 
+use super::ast;
 use super::query::{OutputColumn, StreamingSelect};
+use crate::kafka::schema::written_name;
+use aliases::Aliases;
+use starred_calls::StarredCalls;
 
 /// How a query is planned.
 pub(crate) type Plan<'a> = dyn Fn(Query) -> Result<LogicalPlan> + 'a;
 
 /// Puts in their place what they stand for.
 pub(crate) fn write_out(select: &mut StreamingSelect, plan: &Plan<'_>) -> Result<()> {
+    let spellings = select.spellings.clone();
     let Statement::Query(query) = &mut select.statement else {
         return Ok(());
     };
-    let mut lists = Lists { plan, scopes: Vec::new(), columns: &mut select.columns, fields: Vec::new() };
+    let mut lists =
+        Lists { plan, scopes: Vec::new(), columns: &mut select.columns, fields: Vec::new(), spellings };
     if let ControlFlow::Break(error) = query.visit(&mut lists) {
         return Err(error);
     }
@@ -42,6 +51,8 @@ struct Lists<'a> {
     columns: &'a mut Vec<OutputColumn>,
     /// The names that were put in.
     fields: Vec<String>,
+    /// How names are written that are lowered in plans.
+    spellings: BTreeMap<String, String>,
 }
 
 impl VisitorMut for Lists<'_> {
@@ -85,6 +96,7 @@ impl Lists<'_> {
     }
 
     fn expand_select(&mut self, select: &mut Select, names_result: bool) -> Result<()> {
+        self.put_in_arguments(select)?;
         self.put_in_aliases(select)?;
         if !select.projection.iter().any(|item| qualifier(item).is_some()) {
             return Ok(());
@@ -123,15 +135,39 @@ impl Lists<'_> {
         Ok(())
     }
 
+    /// `f(*)`: the columns are the arguments, and `named_struct` has their names as well.
+    fn put_in_arguments(&self, select: &mut Select) -> Result<()> {
+        let mut calls = StarredCalls { of: &|star| self.columns_of(select, star), queries: 0 };
+        let mut projection = select.projection.clone();
+        for item in &mut projection {
+            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item
+                && let ControlFlow::Break(error) = expr.visit(&mut calls)
+            {
+                return Err(error);
+            }
+        }
+        select.projection = projection;
+        Ok(())
+    }
+
+    /// The columns that `*` or `t.*` stands for, with their names as they are written.
+    fn columns_of(&self, select: &Select, star: SelectItem) -> Result<Vec<(String, Expr)>> {
+        let plan = self.plan(select, star)?;
+        let columns = plan.schema().iter().map(|(relation, field)| {
+            let written = self.spellings.get(field.name()).map_or(written_name(field.name()), String::as_str);
+            let name = Ident::with_quote('`', field.name());
+            let column = match relation {
+                Some(table) => Expr::CompoundIdentifier(vec![Ident::with_quote('`', table.table()), name]),
+                None => Expr::Identifier(name),
+            };
+            (written.to_owned(), column)
+        });
+        Ok(columns.collect())
+    }
+
     /// Columns of the relations go before those of the list.
     fn put_in_aliases(&self, select: &mut Select) -> Result<()> {
-        let mut aliases = Aliases {
-            of: Vec::new(),
-            used: BTreeSet::new(),
-            queries: 0,
-            parameters: Vec::new(),
-            puts_in: false,
-        };
+        let mut aliases = Aliases::default();
         let mut projection = select.projection.clone();
         aliases.visit_all(&mut projection);
         if aliases.used.is_empty() {
@@ -208,12 +244,12 @@ impl Lists<'_> {
             distinct: None,
             projection: vec![item],
             selection: None,
-            group_by: super::ast::no_groups(),
+            group_by: ast::no_groups(),
             sort_by: Vec::new(),
             having: None,
             ..select.clone()
         };
-        let mut query = super::ast::query(SetExpr::Select(Box::new(of_from)));
+        let mut query = ast::query(SetExpr::Select(Box::new(of_from)));
         let mut tables: Vec<Cte> = Vec::new();
         for table in self.scopes.iter().flatten() {
             tables.retain(|known| known.alias.name.value != table.alias.name.value);
@@ -224,81 +260,6 @@ impl Lists<'_> {
             query.with = Some(With { with_token, recursive: false, cte_tables: tables });
         }
         (self.plan)(query)
-    }
-}
-
-/// The aliases of a list, from left to right.
-struct Aliases {
-    of: Vec<(String, Expr)>,
-    /// Those that other columns name.
-    used: BTreeSet<String>,
-    /// Subqueries around, which have names of their own.
-    queries: usize,
-    /// The parameters of the lambdas around.
-    parameters: Vec<Vec<String>>,
-    /// Whether what is used is put in, or only found.
-    puts_in: bool,
-}
-
-impl Aliases {
-    fn visit_all(&mut self, projection: &mut [SelectItem]) {
-        for item in projection {
-            if let SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } = item {
-                // The visitor never breaks.
-                let _ = expr.visit(self);
-            }
-            if let SelectItem::ExprWithAlias { expr, alias } = item {
-                self.of.push((alias.value.to_lowercase(), expr.clone()));
-            }
-        }
-    }
-}
-
-impl VisitorMut for Aliases {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.queries += 1;
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &mut Query) -> ControlFlow<()> {
-        self.queries -= 1;
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if let Expr::Lambda(lambda) = expr {
-            self.parameters.push(super::ast::parameters(lambda));
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
-        if matches!(expr, Expr::Lambda(_)) {
-            self.parameters.pop();
-        }
-        let (name, fields) = match &*expr {
-            Expr::Identifier(name) => (name, Vec::new()),
-            Expr::CompoundIdentifier(parts) => match parts.split_first() {
-                Some((name, fields)) => (name, fields.to_vec()),
-                None => return ControlFlow::Continue(()),
-            },
-            _ => return ControlFlow::Continue(()),
-        };
-        let name = name.value.to_lowercase();
-        if self.queries > 0 || self.parameters.iter().flatten().any(|parameter| *parameter == name) {
-            return ControlFlow::Continue(());
-        }
-        let meant = self.of.iter().rfind(|(alias, _)| *alias == name).map(|(_, meant)| meant.clone());
-        match meant {
-            Some(meant) if self.puts_in && self.used.contains(&name) => {
-                *expr = super::ast::fields_of(Expr::Nested(Box::new(meant)), &fields);
-            }
-            Some(_) if !self.puts_in => drop(self.used.replace(name)),
-            _ => {}
-        }
-        ControlFlow::Continue(())
     }
 }
 
