@@ -106,7 +106,11 @@ fn written(table: &WrittenTable, relation: &Relation, defaults: &Options) -> Res
     let WrittenTable { definition, columns } = table;
     let format = definition.format.as_deref().unwrap_or("parquet").to_owned();
     if is_kafka(&format) && definition.options.get("topic").is_some() {
-        let options = with_topic(defaults.clone(), &format, definition.options.get("topic"));
+        let mut options = with_topic(defaults.clone(), &format, definition.options.get("topic"));
+        // All that the table has, as of one whose files are read.
+        if defaults.get("startingOffsets").is_none() {
+            options.set("startingOffsets", "earliest");
+        }
         return Ok(Reading { format, options, schema: None, is_written_by_job: true });
     }
     if columns.is_empty() {

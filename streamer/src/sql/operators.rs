@@ -1,8 +1,8 @@
 //! Operators of Spark for which the planner knows other words.
 
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, DataType, DateTimeField, ExactNumberInfo, Expr, SetExpr, SetOperator, TimezoneInfo,
-    UnaryOperator, Value, ValueWithSpan,
+    BinaryOperator, DataType, DateTimeField, ExactNumberInfo, Expr, Ident, SetExpr, SetOperator,
+    TimezoneInfo, UnaryOperator, Value, ValueWithSpan,
 };
 
 use super::ast;
@@ -11,6 +11,9 @@ use super::ast;
 pub(super) fn write_out(expr: &mut Expr) {
     if let Expr::UnaryOp { op: op @ UnaryOperator::BangNot, .. } = expr {
         *op = UnaryOperator::Not;
+    }
+    if let Expr::Struct { values, .. } = expr {
+        name_fields(values);
     }
     // With its fraction.
     if let Expr::Extract { field: DateTimeField::Second, expr: time, .. } = expr {
@@ -53,6 +56,22 @@ pub(super) fn in_words_of_the_planner(body: &mut SetExpr) {
         }
         SetExpr::Select(select) => select.distribute_by.clear(),
         _ => {}
+    }
+}
+
+/// `struct(a, b + 1, c AS d)`: where one field is given a name, the planner calls the others `c0` and so on.
+fn name_fields(values: &mut [Expr]) {
+    if !values.iter().any(|value| matches!(value, Expr::Named { .. })) {
+        return;
+    }
+    for (place, value) in values.iter_mut().enumerate() {
+        let name = match value {
+            Expr::Named { .. } => continue,
+            Expr::Identifier(name) => name.clone(),
+            Expr::CompoundIdentifier(parts) if !parts.is_empty() => parts[parts.len() - 1].clone(),
+            _ => Ident::with_quote('`', format!("col{}", place + 1)),
+        };
+        *value = Expr::Named { expr: Box::new(value.clone()), name };
     }
 }
 
